@@ -1,0 +1,247 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/valkey-io/valkey-go"
+	"go.uber.org/zap"
+)
+
+// Config says where Valkey is and how long to wait for it. The zero value of a field means its default.
+type Config struct {
+	// URL is valkey://user:password@host:port/db, or valkeys:// (also redis://, rediss://) for TLS. ?addr=host:port names further nodes of a
+	// cluster or further sentinels, ?master_set=NAME makes the addresses sentinels. Required.
+	URL string
+	// Tune may alter the options made from URL before they are used: a private CA, Sentinel's credentials, buffers.
+	Tune func(*valkey.ClientOption)
+	// Timeout bounds each call, also when its context allows more. Default 50 ms.
+	Timeout time.Duration
+	// PayloadMax is the largest payload in bytes. Default 1 MiB.
+	PayloadMax int
+	// PlaceholderTTL is how long a load may take before its fill is refused. Default 10 s.
+	PlaceholderTTL time.Duration
+	// BreakerFailures is how many failures in a row open the circuit breaker. Default 5. In a cluster one breaker
+	// stands for all shards.
+	BreakerFailures int
+	// ProbeInterval is the pause between two probes while the breaker is open. Default 100 ms.
+	ProbeInterval time.Duration
+	// Log receives changes of the breaker's state. nil means no logs.
+	Log *zap.Logger
+}
+
+func (c Config) timeout() time.Duration        { return orDefault(c.Timeout, 50*time.Millisecond) }
+func (c Config) payloadMax() int               { return orDefault(c.PayloadMax, 1<<20) }
+func (c Config) placeholderTTL() time.Duration { return orDefault(c.PlaceholderTTL, 10*time.Second) }
+func (c Config) breakerFailures() int          { return orDefault(c.BreakerFailures, 5) }
+func (c Config) probeInterval() time.Duration {
+	return orDefault(c.ProbeInterval, 100*time.Millisecond)
+}
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.URL == "":
+		return errors.New("cache: URL is empty: give valkey://host:port")
+	case c.Timeout < 0:
+		return fmt.Errorf("cache: Timeout is %v: it must be positive", c.Timeout)
+	case c.PayloadMax < 0:
+		return fmt.Errorf("cache: PayloadMax is %d: it must be positive", c.PayloadMax)
+	case c.PlaceholderTTL < 0 || c.PlaceholderTTL > 0 && c.PlaceholderTTL < time.Millisecond:
+		return fmt.Errorf("cache: PlaceholderTTL is %v: it must be at least 1ms", c.PlaceholderTTL)
+	case c.BreakerFailures < 0:
+		return fmt.Errorf("cache: BreakerFailures is %d: it must be positive", c.BreakerFailures)
+	case c.ProbeInterval < 0:
+		return fmt.Errorf("cache: ProbeInterval is %v: it must be positive", c.ProbeInterval)
+	}
+	return nil
+}
+
+// ErrUnavailable says that the cache did not answer: it is down, cut off, too slow, or the breaker is open. The call
+// may or may not have taken effect in the server; versions make repeating it harmless.
+var ErrUnavailable = errors.New("cache unavailable")
+
+// Cache is a connection to Valkey, safe for any number of goroutines.
+type Cache struct {
+	cfg     Config
+	option  valkey.ClientOption
+	client  atomic.Pointer[valkey.Client] // nil until the first connection
+	breaker *breaker
+	log     *zap.Logger
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// New connects to Valkey. With the server down it succeeds, with the breaker open, and goes on trying. It fails when
+// the settings are wrong or the server refuses us (password, ACL).
+func New(_ context.Context, cfg Config) (*Cache, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	option, err := options(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{cfg: cfg, option: option, breaker: newBreaker(cfg.breakerFailures()), log: cfg.Log}
+	if c.log == nil {
+		c.log = zap.NewNop()
+	}
+	if err := c.connect(); err != nil {
+		if refusal, ok := valkey.IsValkeyErr(err); ok && !transient(refusal.Error()) {
+			return nil, fmt.Errorf("connecting to valkey at %s: %w", strings.Join(option.InitAddress, ", "), err)
+		}
+		c.log.Warn("cache_down_at_start", zap.Strings("address", option.InitAddress), zap.Error(err))
+		c.breaker.open()
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	c.done.Go(func() { c.watch(ctx) })
+	return c, nil
+}
+
+// options turns the URL into the client's options, with the few settings that our promises need.
+func options(cfg Config) (valkey.ClientOption, error) {
+	option, err := valkey.ParseURL(cfg.URL)
+	if err != nil {
+		return option, fmt.Errorf("cache: URL is not usable (want valkey://user:password@host:port/db): %w", redact(err, cfg.URL))
+	}
+	option.DisableRetry = true // the library retries reads until the context ends
+	option.DisableCache = true
+	option.Dialer.Timeout = orDefault(option.Dialer.Timeout, time.Second)
+	option.ConnWriteTimeout = orDefault(option.ConnWriteTimeout, max(time.Second, 2*cfg.timeout()))
+	if cfg.Tune != nil {
+		cfg.Tune(&option)
+	}
+	return option, nil
+}
+
+// redact keeps a URL, which may bear a password, out of an error's text.
+func redact(err error, url string) error {
+	return errors.New(strings.ReplaceAll(err.Error(), url, "the given text"))
+}
+
+// Close stops the probe and closes the connections. Calls after it fail.
+func (c *Cache) Close() {
+	c.stop()
+	c.done.Wait()
+	c.breaker.open()
+	if client := c.client.Load(); client != nil {
+		(*client).Close()
+	}
+}
+
+// Breaker returns the state of the circuit breaker.
+func (c *Cache) Breaker() BreakerState { return c.breaker.State() }
+
+// Wait returns nil once the breaker is closed, or ctx's error.
+func (c *Cache) Wait(ctx context.Context) error { return c.breaker.wait(ctx) }
+
+func (c *Cache) connect() error {
+	client, err := valkey.NewClient(c.option)
+	if err != nil {
+		if client != nil {
+			client.Close()
+		}
+		return err
+	}
+	c.client.Store(&client)
+	return nil
+}
+
+// watch probes the server while the breaker is open.
+func (c *Cache) watch(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.breaker.opened:
+		}
+		c.log.Warn("cache_unavailable")
+		pause := backoff.WithContext(backoff.NewConstantBackOff(c.cfg.probeInterval()), ctx)
+		if backoff.Retry(func() error { return c.breaker.probe(func() error { return c.ask(ctx) }) }, pause) == nil {
+			c.log.Info("cache_available")
+		}
+	}
+}
+
+// ask tries a write, not a PING: a replica, a full disk or a server that is loading answers PING and is of no use.
+func (c *Cache) ask(ctx context.Context) error {
+	if c.client.Load() == nil {
+		if err := c.connect(); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(c.cfg.timeout(), 250*time.Millisecond))
+	defer cancel()
+	client := *c.client.Load()
+	err := client.Do(ctx, client.B().Set().Key("tidelock:probe").Value("1").PxMilliseconds(1000).Build()).Error()
+	if refusal, ok := valkey.IsValkeyErr(err); ok && !transient(refusal.Error()) {
+		return nil
+	}
+	return err
+}
+
+// begin returns the client and a context with the call's deadline.
+func (c *Cache) begin(ctx context.Context) (valkey.Client, context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, nil, err
+	}
+	client := c.client.Load()
+	if client == nil || !c.breaker.allow() {
+		return nil, nil, nil, fmt.Errorf("%w: circuit breaker is %v", ErrUnavailable, c.breaker.State())
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.timeout())
+	return *client, ctx, cancel, nil
+}
+
+// verdict is what one result says of the server's health.
+type verdict int
+
+const (
+	unclear verdict = iota // the caller gave up
+	healthy
+	failing
+)
+
+// translate turns the library's error into ours.
+func translate(err error) (verdict, error) {
+	if err == nil || valkey.IsValkeyNil(err) {
+		return healthy, nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return unclear, err
+	}
+	if reply, ok := valkey.IsValkeyErr(err); ok && !transient(reply.Error()) {
+		return healthy, err
+	}
+	return failing, fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// judge translates the error of a single call and tells the breaker.
+func (c *Cache) judge(err error) error {
+	v, err := translate(err)
+	c.breaker.record(v)
+	return err
+}
+
+// transient reports whether an error reply speaks of the server's state rather than of the command.
+func transient(reply string) bool {
+	code, _, _ := strings.Cut(reply, " ")
+	switch code {
+	case "LOADING", "READONLY", "MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOAUTH", "MOVED", "ASK":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,91 @@
+package cache
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// Kind says what an entry holds, or what a change makes of it.
+type Kind byte
+
+const (
+	// None is the kind of no entry at all, or of bytes that Tidelock did not write: a miss.
+	None Kind = 0
+	// Value is a payload.
+	Value Kind = 'V'
+	// Absent says that there is no row.
+	Absent Kind = 'A'
+	// Placeholder is an entry that nobody may serve. As the kind of a change it means: the value is unknown, load it.
+	Placeholder Kind = 'P'
+)
+
+// Entry is what the cache holds at a key.
+type Entry struct {
+	Kind    Kind
+	Version int64  // for a placeholder: the lowest version that may replace it
+	Ticket  string // placeholders alone have one
+	Payload []byte // values alone have one; it is the caller's to keep
+}
+
+// Hit reports whether the entry may be served.
+func (e Entry) Hit() bool { return e.Kind == Value || e.Kind == Absent }
+
+// The header is `tl1 V 42\n`. The tag is the version of the format: an unknown one reads as None, so two releases
+// with different formats treat each other's entries as misses, never as values.
+const (
+	tag = "tl1 "
+	// headerMax holds any header: tag, kind, 19 digits, 26 characters of token, two spaces and the line's end.
+	headerMax = 64
+)
+
+// encode returns the bytes of an entry that holds a value or an absence.
+func encode(kind Kind, version int64, payload []byte) []byte {
+	b := make([]byte, 0, len(tag)+23+len(payload))
+	b = append(b, tag...)
+	b = append(b, byte(kind), ' ')
+	b = strconv.AppendInt(b, version, 10)
+	b = append(b, '\n')
+	return append(b, payload...)
+}
+
+// decode reads an entry. Bytes without a header of ours give the zero Entry.
+func decode(raw []byte) Entry {
+	if len(raw) < len(tag)+4 || string(raw[:len(tag)]) != tag || raw[len(tag)+1] != ' ' {
+		return Entry{}
+	}
+	kind := Kind(raw[len(tag)])
+	end := bytes.IndexByte(raw[:min(len(raw), headerMax)], '\n')
+	if end < 0 {
+		return Entry{}
+	}
+	number, ticket, _ := bytes.Cut(raw[len(tag)+2:end], []byte{' '})
+	version, ok := parseVersion(number)
+	if !ok {
+		return Entry{}
+	}
+	switch kind {
+	case Value:
+		return Entry{Kind: kind, Version: version, Payload: raw[end+1:]}
+	case Absent:
+		return Entry{Kind: kind, Version: version}
+	case Placeholder:
+		return Entry{Kind: kind, Version: version, Ticket: string(ticket)}
+	default:
+		return Entry{}
+	}
+}
+
+// parseVersion reads digits without allocating; it refuses what an int64 cannot hold.
+func parseVersion(digits []byte) (int64, bool) {
+	if len(digits) == 0 || len(digits) > 19 {
+		return 0, false
+	}
+	var v int64
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		v = v*10 + int64(d-'0')
+	}
+	return v, v >= 0
+}

@@ -1,0 +1,86 @@
+-- apply: brings one change to one entry.
+-- KEYS[1]  the cache key
+-- ARGV[1]  version of the change, decimal
+-- ARGV[2]  the entry to store, or '' when the value is not known (invalidate)
+-- ARGV[3]  time to live of the entry, ms
+-- ARGV[4]  W: a write; C: a write that wants its value allocated where the cache holds none; F: a fill by a loader
+-- ARGV[5]  the token held, or ''
+-- ARGV[6]  a fresh token for a placeholder left here
+-- ARGV[7]  time to live of a placeholder, ms
+-- Replies  applied, superseded, settled, check <token>, refused,
+--          dropped (no memory: the entry was deleted), rejected (the key held another type: it was deleted)
+local version, entry, who, ticket = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
+
+-- Decimals without leading zeros, compared as text: a Lua number is exact only up to 2^53.
+local function older(a, b)
+  return #a < #b or (#a == #b and a < b)
+end
+
+-- What cannot be stored must not leave an older value behind.
+local function store(bytes, ttl, reply)
+  local r = redis.pcall('SET', KEYS[1], bytes, 'PX', ttl)
+  if not r.err then
+    return reply
+  end
+  if string.find(r.err, 'OOM', 1, true) then
+    redis.call('UNLINK', KEYS[1])
+    return 'dropped'
+  end
+  return r
+end
+
+local function placeholder(bound, token, reply)
+  return store('tl1 P ' .. bound .. ' ' .. token .. '\n', ARGV[7], reply)
+end
+
+local held = redis.pcall('GETRANGE', KEYS[1], 0, 63)
+if type(held) == 'table' then
+  if not string.find(held.err, 'WRONGTYPE', 1, true) then
+    return held
+  end
+  if who == 'F' then
+    return 'refused'
+  end
+  redis.call('UNLINK', KEYS[1])
+  return 'rejected'
+end
+local kind, bound, token = string.match(held, '^tl1 ([VAP]) (%d+) ?(%w*)\n')
+
+if not kind then
+  -- Nothing, or bytes that are not ours and so say nothing of versions: only a ticket can tell what is the latest.
+  if who == 'F' then
+    return 'refused'
+  end
+  if who == 'C' and entry ~= '' then
+    return placeholder(version, ARGV[6], 'check ' .. ARGV[6])
+  end
+  if held ~= '' then
+    redis.call('UNLINK', KEYS[1])
+  end
+  return 'settled'
+end
+
+if kind ~= 'P' then
+  if not older(bound, version) then
+    return 'superseded'
+  end
+  if entry == '' then
+    return placeholder(version, ARGV[6], 'settled')
+  end
+  return store(entry, ARGV[3], 'applied')
+end
+
+if entry ~= '' and ticket ~= '' and ticket == token and not older(version, bound) then
+  return store(entry, ARGV[3], 'applied')
+end
+if who == 'F' then
+  return 'refused'
+end
+local reply = 'settled'
+if who == 'C' and entry ~= '' and not older(version, bound) then
+  reply = 'check ' .. token
+end
+if older(bound, version) then
+  return placeholder(version, token, reply)
+end
+return reply

@@ -1,0 +1,93 @@
+package cache
+
+import (
+	"context"
+	"crypto/rand"
+	"strconv"
+
+	"github.com/valkey-io/valkey-go"
+)
+
+// Get returns what the cache holds at key: the zero Entry for nothing. Its error is ErrUnavailable, or the server's
+// reply, for example when the key holds another type.
+func (c *Cache) Get(ctx context.Context, key string) (Entry, error) {
+	client, ctx, cancel, err := c.begin(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer cancel()
+	raw, err := client.Do(ctx, client.B().Get().Key(key).Build()).AsBytes()
+	if err = c.judge(err); err != nil {
+		return Entry{}, err
+	}
+	return decode(raw), nil
+}
+
+// GetMany returns the entries of all keys, in their order, with one MGET a server. A key of another type reads as nothing.
+func (c *Cache) GetMany(ctx context.Context, keys []string) ([]Entry, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	client, ctx, cancel, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	held, err := valkey.MGet(client, ctx, keys)
+	if err = c.judge(err); err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, len(keys))
+	for i, key := range keys {
+		message := held[key]
+		if raw, err := message.AsBytes(); err == nil {
+			entries[i] = decode(raw)
+		}
+	}
+	return entries, nil
+}
+
+// Held is the reply of one ticket: the entry that the cache holds now, or why it could not be had.
+type Held struct {
+	Entry
+	Err error
+}
+
+// Ticket must be called before Postgres is read for a fill. For each key it returns the value found, or a placeholder whose
+// Ticket the fill has to show. All keys go in one pipeline.
+func (c *Cache) Ticket(ctx context.Context, keys []string) []Held {
+	return c.ticket(ctx, keys, "-1")
+}
+
+// TicketHeaders is Ticket for whoever does not need the payload: a value found comes without it.
+func (c *Cache) TicketHeaders(ctx context.Context, keys []string) []Held {
+	return c.ticket(ctx, keys, strconv.Itoa(headerMax-1))
+}
+
+func (c *Cache) ticket(ctx context.Context, keys []string, last string) []Held {
+	held := make([]Held, len(keys))
+	client, ctx, cancel, err := c.begin(ctx)
+	if err != nil {
+		for i := range held {
+			held[i].Err = err
+		}
+		return held
+	}
+	defer cancel()
+	ttl := strconv.FormatInt(c.cfg.placeholderTTL().Milliseconds(), 10)
+	calls := make([]call, len(keys))
+	for i, key := range keys {
+		calls[i] = call{key: key, args: []string{rand.Text(), ttl, last}}
+	}
+	var worst verdict
+	for i, result := range ticketScript.run(ctx, client, calls) {
+		raw, err := result.AsBytes()
+		v, err := translate(err)
+		if held[i].Err = err; err == nil {
+			held[i].Entry = decode(raw)
+		}
+		worst = max(worst, v)
+	}
+	c.breaker.record(worst)
+	return held
+}
