@@ -1,0 +1,174 @@
+// Package outbox keeps, in Postgres, what has been committed but has perhaps not reached the cache: a record for each
+// change, and for each key the version of its latest change. It guarantees that a record exists from the commit until
+// it is retired, and that for one key the order of the versions is the order of the commits. It knows Postgres alone.
+//
+// Every function is one statement on the connection, pool or transaction that it is given, bounded by ctx, and returns
+// the driver's error wrapped; with Postgres down nothing is lost, and each may be repeated. ErrNoSchema says that the
+// schema is missing.
+//
+// The idea is the transactional outbox (Chris Richardson, microservices.io); a claim is FOR UPDATE SKIP LOCKED.
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// DB is what the functions need of a *pgxpool.Pool, a *pgx.Conn or a pgx.Tx.
+type DB interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// ErrNoSchema says that the database has no schema tidelock, or an older one.
+var ErrNoSchema = errors.New(`the schema "tidelock" is missing or out of date: run "tidelock migrate up" against this database`)
+
+// Kind says what a transaction did to a key.
+type Kind string
+
+const (
+	// Set gave it a value.
+	Set Kind = "set"
+	// Absent deleted its row.
+	Absent Kind = "absent"
+	// Invalidate changed it in a way that the transaction does not know: load it.
+	Invalidate Kind = "invalidate"
+)
+
+// Record is one change of one key.
+type Record struct {
+	Version  int64 // given by Postgres
+	Key      string
+	Kind     Kind
+	Payload  []byte // with Set alone
+	TTL      time.Duration
+	Allocate bool // store the value also where the cache holds none
+	Attempts int  // how often a relay has claimed it
+	// Superseded: a newer version of the key is committed; the payload was not read.
+	Superseded bool
+}
+
+var (
+	//go:embed sql/lock.sql
+	lockSQL string
+	//go:embed sql/insert.sql
+	insertSQL string
+	//go:embed sql/record.sql
+	recordSQL string
+	//go:embed sql/latest.sql
+	latestSQL string
+)
+
+// Lock takes the row lock of each key, in sorted order, and draws its next version. A payload that is computed from rows
+// which the transaction did not lock must be computed after it. db must be a transaction; keys must be distinct.
+func Lock(ctx context.Context, db DB, keys []string) (map[string]int64, error) {
+	rows, err := db.Query(ctx, lockText, keys)
+	versions, err := collectVersions(rows, err)
+	if err != nil {
+		return nil, wrap("locking keys", err)
+	}
+	return versions, nil
+}
+
+// Insert queues the statement that writes the records of keys locked before; their Version must be set. A record is
+// due after grace, unless the writer has retired it by then.
+func Insert(b *pgx.Batch, records []Record, grace time.Duration) {
+	c := columnsOf(records)
+	b.Queue(insertSQL, c.versions, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace)
+}
+
+// Append queues the one statement that locks the records' keys in sorted order, draws their versions, and writes them.
+// It must be the last statement of the transaction. The versions stand in the records once the batch's results have been
+// read. Keys must be distinct.
+func Append(b *pgx.Batch, records []Record, grace time.Duration) {
+	c := columnsOf(records)
+	b.Queue(recordText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace).Query(func(rows pgx.Rows) error {
+		versions, err := collectVersions(rows, nil)
+		if err != nil {
+			return wrap("recording changes", err)
+		}
+		for i := range records {
+			records[i].Version = versions[records[i].Key]
+		}
+		return nil
+	})
+}
+
+// Latest returns the latest committed version of each key that has one.
+func Latest(ctx context.Context, db DB, keys []string) (map[string]int64, error) {
+	rows, err := db.Query(ctx, latestSQL, keys)
+	versions, err := collectVersions(rows, err)
+	if err != nil {
+		return nil, wrap("reading versions", err)
+	}
+	return versions, nil
+}
+
+// Check returns ErrNoSchema unless the schema is there.
+func Check(ctx context.Context, db DB) error {
+	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor`)
+	return wrap("checking the schema", err)
+}
+
+func collectVersions(rows pgx.Rows, err error) (map[string]int64, error) {
+	if err != nil {
+		return nil, err
+	}
+	versions := make(map[string]int64)
+	var key string
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&key, &version}, func() error {
+		versions[key] = version
+		return nil
+	})
+	return versions, err
+}
+
+// columns are records turned on their side, for unnest.
+type columns struct {
+	versions []int64
+	keys     []string
+	kinds    []string
+	payloads [][]byte
+	ttls     []int64
+	allocate []bool
+}
+
+func columnsOf(records []Record) columns {
+	var c columns
+	for _, r := range records {
+		payload := r.Payload
+		if r.Kind == Set && payload == nil {
+			payload = []byte{} // an empty value is a value
+		}
+		c.versions = append(c.versions, r.Version)
+		c.keys = append(c.keys, r.Key)
+		c.kinds = append(c.kinds, string(r.Kind))
+		c.payloads = append(c.payloads, payload)
+		c.ttls = append(c.ttls, max(r.TTL.Milliseconds(), 1))
+		c.allocate = append(c.allocate, r.Allocate)
+	}
+	return c
+}
+
+// wrap is the one place where the driver's errors become ours.
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == "3F000" || e.Code == "42P01" || e.Code == "42703") {
+		return fmt.Errorf("%s: %w (%w)", doing, ErrNoSchema, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// sorted keeps the order in which rows are locked the same for everyone.
+func sorted(versions []int64) []int64 { return slices.Sorted(slices.Values(versions)) }

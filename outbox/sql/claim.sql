@@ -1,0 +1,19 @@
+-- Takes due records: deletes those whose key has a newer version, leases the others.
+-- $1 the most to take, $2 the lease.
+WITH due AS MATERIALIZED (
+    SELECT version, key, kind, allocate, octet_length(payload) AS size
+    FROM tidelock.outbox
+    WHERE due_at <= now() AND aside IS NULL
+    ORDER BY due_at
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+), judged AS MATERIALIZED (
+    SELECT due.*, v.version IS DISTINCT FROM due.version AS superseded
+    FROM due LEFT JOIN tidelock.versions v USING (key)
+), retired AS (
+    DELETE FROM tidelock.outbox o USING judged WHERE o.version = judged.version AND judged.superseded
+), leased AS (
+    UPDATE tidelock.outbox o SET due_at = clock_timestamp() + $2::interval, attempts = o.attempts + 1
+    FROM judged WHERE o.version = judged.version AND NOT judged.superseded
+)
+SELECT version, key, allocate AND kind <> 'invalidate', coalesce(size, 0), superseded FROM judged

@@ -1,0 +1,13 @@
+-- Takes the lock of each key and draws its next version. $1: the keys.
+-- A row that exists draws its version after its lock is held. For a new row the version is drawn before, and the CTE
+-- sees to it that the transaction has its xid by then: outbox prune counts on that. Sorted, so that two transactions
+-- cannot lock each other out.
+WITH me AS MATERIALIZED (
+    SELECT pg_current_xact_id() AS xid
+)
+INSERT INTO tidelock.versions AS v (key, version, xid)
+SELECT k.key, nextval('tidelock.version_seq'), me.xid
+FROM me, unnest($1::text[]) AS k (key)
+ORDER BY k.key COLLATE "C"
+ON CONFLICT (key) DO UPDATE SET version = nextval('tidelock.version_seq'), xid = excluded.xid
+RETURNING key, version

@@ -1,0 +1,19 @@
+-- lock.sql and insert.sql in one statement: locks each key, draws its version, writes its record.
+-- $1 keys, $2 kinds, $3 payloads, $4 TTLs in ms, $5 allocate, $6 the grace. lock.sql says why it is as it is.
+WITH me AS MATERIALIZED (
+    SELECT pg_current_xact_id() AS xid
+), change AS MATERIALIZED (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::boolean[])
+        AS c (key, kind, payload, ttl_ms, allocate)
+), locked AS (
+    INSERT INTO tidelock.versions AS v (key, version, xid)
+    SELECT change.key, nextval('tidelock.version_seq'), me.xid
+    FROM me, change
+    ORDER BY change.key COLLATE "C"
+    ON CONFLICT (key) DO UPDATE SET version = nextval('tidelock.version_seq'), xid = excluded.xid
+    RETURNING key, version
+)
+INSERT INTO tidelock.outbox (version, key, kind, payload, ttl_ms, allocate, due_at)
+SELECT locked.version, change.key, kind, payload, ttl_ms, allocate, clock_timestamp() + $6::interval
+FROM locked JOIN change ON change.key = locked.key COLLATE "C"
+RETURNING key, version

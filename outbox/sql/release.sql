@@ -1,0 +1,2 @@
+-- Gives claimed records back. $1 their versions, $2 after how long they are due again.
+UPDATE tidelock.outbox SET due_at = clock_timestamp() + $2::interval WHERE version = ANY ($1) AND aside IS NULL
