@@ -1,0 +1,233 @@
+package writer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+// committer takes whatever is queued, commits it as a group, and takes what has gathered meanwhile. So groups grow with
+// the load by themselves, and a lone Put goes at once.
+func (w *Writer) committer() {
+	for {
+		select {
+		case <-w.stop:
+			return
+		case first := <-w.puts:
+			w.commitGroup(w.gather(first))
+		}
+	}
+}
+
+func (w *Writer) gather(first *queued) []*queued {
+	group := []*queued{first}
+	for len(group) < w.cfg.groupMax() {
+		select {
+		case q := <-w.puts:
+			group = append(group, q)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commitGroup commits all Puts of a group. When a statement fails the transaction is lost, so the rest goes again
+// without it; when a second one fails, or the culprit cannot be told, each goes in a transaction of its own.
+func (w *Writer) commitGroup(group []*queued) {
+	slices.SortStableFunc(group, func(a, b *queued) int { return cmp.Compare(a.put.Key, b.put.Key) })
+	for range 2 {
+		if group = present(group); len(group) == 0 {
+			return
+		}
+		failed, err := w.run(group)
+		switch {
+		case err == nil:
+			w.finish(group)
+			return
+		case errors.Is(err, ErrUnknown) || lost(err) || len(group) == 1:
+			failAll(group, err)
+			return
+		case failed == nil:
+			w.commitAlone(group)
+			return
+		}
+		failed.fail(err)
+		group = slices.DeleteFunc(group, func(q *queued) bool { return q == failed })
+	}
+	w.commitAlone(group)
+}
+
+func (w *Writer) commitAlone(group []*queued) {
+	for _, q := range present(group) {
+		if _, err := w.run([]*queued{q}); err != nil {
+			q.fail(err)
+			continue
+		}
+		w.finish([]*queued{q})
+	}
+}
+
+// present leaves out, with its context's error, whoever has gone before anything was done for it.
+func present(group []*queued) []*queued {
+	return slices.DeleteFunc(group, func(q *queued) bool {
+		err := q.ctx.Err()
+		if err != nil {
+			q.fail(err)
+		}
+		return err != nil
+	})
+}
+
+func failAll(group []*queued, err error) {
+	for _, q := range group {
+		q.fail(err)
+	}
+}
+
+// finish settles a committed group while the committer goes on with the next.
+func (w *Writer) finish(group []*queued) {
+	w.work.Go(func() {
+		records, of := distinct(group)
+		result := w.settle(context.Background(), records)
+		for _, q := range group {
+			q.result = Result{Keys: []KeyResult{result.Keys[of[q.put.Key]]}}
+			close(q.done)
+		}
+	})
+}
+
+// distinct returns one record a key, the last: several Puts of one key in one transaction are one change to the cache.
+func distinct(group []*queued) ([]outbox.Record, map[string]int) {
+	of := make(map[string]int, len(group))
+	var records []outbox.Record
+	for _, q := range group {
+		if i, twice := of[q.put.Key]; twice {
+			records[i] = q.record
+			continue
+		}
+		of[q.put.Key] = len(records)
+		records = append(records, q.record)
+	}
+	return records, of
+}
+
+// run commits the group in one transaction, again while Postgres ends it for the sake of others. On an error it names the Put
+// whose statement failed, nil if it cannot tell.
+func (w *Writer) run(group []*queued) (failed *queued, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.commitTimeout())
+	defer cancel()
+	err = retry(ctx, func() error {
+		failed, err = w.runOnce(ctx, group)
+		return err
+	})
+	return failed, err
+}
+
+func (w *Writer) runOnce(ctx context.Context, group []*queued) (*queued, error) {
+	conn, err := w.db.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to postgres: %w", err)
+	}
+	defer conn.Release()
+	defer rollback(ctx, conn)
+	if failed, err := w.statements(ctx, conn, group); err != nil {
+		return failed, err
+	}
+	records, of := distinct(group)
+	var b pgx.Batch
+	outbox.Append(&b, records, w.cfg.grace())
+	if err := w.sendCommit(ctx, conn, &b); err != nil {
+		return nil, err
+	}
+	for _, q := range group {
+		q.record = records[of[q.put.Key]]
+	}
+	return nil, nil
+}
+
+// statements runs BEGIN and every Put's statement in one round trip.
+func (w *Writer) statements(ctx context.Context, conn *pgxpool.Conn, group []*queued) (*queued, error) {
+	var b pgx.Batch
+	b.Queue("begin")
+	for _, q := range group {
+		b.Queue(q.put.SQL, q.put.Args...)
+	}
+	results := conn.SendBatch(ctx, &b)
+	defer results.Close()
+	if _, err := results.Exec(); err != nil {
+		return nil, fmt.Errorf("beginning the transaction: %w", err)
+	}
+	for _, q := range group {
+		rows, err := results.Query()
+		if err == nil {
+			err = w.take(q, rows)
+		}
+		if retryable(err) || err != nil && !attributable(err) {
+			return nil, err
+		}
+		if err != nil {
+			return q, err
+		}
+	}
+	return nil, results.Close()
+}
+
+// attributable reports whether the error is surely that of the statement at hand.
+func attributable(err error) bool {
+	_, tooLarge := errors.AsType[*cache.PayloadError](err)
+	return tooLarge || statementFailed(err) || errors.Is(err, ErrOneRow) || errors.Is(err, ErrPayloadColumn)
+}
+
+// take reads the row that a Put's statement returned and makes the record of it.
+func (w *Writer) take(q *queued, rows pgx.Rows) error {
+	defer rows.Close()
+	n := 0
+	var payload []byte
+	for rows.Next() {
+		if n++; n > 1 || q.put.Kind != outbox.Set {
+			continue
+		}
+		if !payloadColumn(rows.FieldDescriptions()) {
+			return ErrPayloadColumn
+		}
+		if err := rows.Scan(append([]any{&payload}, make([]any, len(rows.FieldDescriptions())-1)...)...); err != nil {
+			return fmt.Errorf("%w: %w", ErrPayloadColumn, err)
+		}
+		if payload == nil {
+			return ErrPayloadColumn
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if n != 1 {
+		return fmt.Errorf("%w, not %d", ErrOneRow, n)
+	}
+	if err := w.cache.CheckPayload(q.put.Key, payload); err != nil {
+		return err
+	}
+	q.record = w.records([]Change{{Key: q.put.Key, Kind: q.put.Kind, Payload: payload, TTL: q.put.TTL}})[0]
+	return nil
+}
+
+func payloadColumn(fields []pgconn.FieldDescription) bool {
+	if len(fields) == 0 {
+		return false
+	}
+	switch fields[0].DataTypeOID {
+	case pgtype.TextOID, pgtype.VarcharOID, pgtype.JSONOID, pgtype.JSONBOID, pgtype.ByteaOID:
+		return true
+	}
+	return false
+}

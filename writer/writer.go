@@ -1,0 +1,147 @@
+package writer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+// Allocation says what a write does to a key that the cache does not hold.
+type Allocation int
+
+const (
+	// AllocateOnWrite stores the value: it can be read from the cache at once.
+	AllocateOnWrite Allocation = iota
+	// AllocateOnRead leaves the key to its first reader: rows that nobody reads do not fill the cache.
+	AllocateOnRead
+)
+
+// Config says what a Writer works with. The zero value of a field means its default.
+type Config struct {
+	// DB is the pool of the primary that holds the rows and the schema tidelock. Required.
+	DB *pgxpool.Pool
+	// Cache is where changes are applied. Required. The writer does not close it.
+	Cache *cache.Cache
+	// NATS, if set, is told of deferred writes, so that a relay need not find them by itself. The writer does not close it.
+	NATS *nats.Conn
+	// Allocate says what becomes of keys that the cache does not hold. Default AllocateOnWrite.
+	Allocate Allocation
+	// TTL is the time to live of entries whose change names none. Default 1 h.
+	TTL time.Duration
+	// Grace is how long the writer has to settle a record before a relay takes it. Default 500 ms.
+	Grace time.Duration
+	// CommitTimeout bounds each of Put's transactions, and the last round trip of any: beyond it the outcome is ErrUnknown. Default 10 s.
+	CommitTimeout time.Duration
+	// Committers is how many of Put's transactions may be under way at once. Default 2. Each takes a connection of DB.
+	Committers int
+	// GroupMax is the most Puts that share a transaction. Default 128.
+	GroupMax int
+	// Log receives what goes wrong in the background. nil means no logs.
+	Log *zap.Logger
+}
+
+func (c Config) ttl() time.Duration           { return orDefault(c.TTL, time.Hour) }
+func (c Config) grace() time.Duration         { return orDefault(c.Grace, 500*time.Millisecond) }
+func (c Config) commitTimeout() time.Duration { return orDefault(c.CommitTimeout, 10*time.Second) }
+func (c Config) committers() int              { return orDefault(c.Committers, 2) }
+func (c Config) groupMax() int                { return orDefault(c.GroupMax, 128) }
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+func (c Config) validate() error {
+	if c.DB == nil {
+		return errors.New("writer: DB is nil: give the pool of the primary")
+	}
+	if c.Cache == nil {
+		return errors.New("writer: Cache is nil: make one with cache.New, it may be down")
+	}
+	if c.Allocate != AllocateOnWrite && c.Allocate != AllocateOnRead {
+		return fmt.Errorf("writer: Allocate is %d: use AllocateOnWrite or AllocateOnRead", c.Allocate)
+	}
+	if err := cache.CheckTTL(c.ttl()); err != nil {
+		return fmt.Errorf("writer: TTL: %w", err)
+	}
+	if c.Grace < 0 || c.CommitTimeout < 0 {
+		return fmt.Errorf("writer: Grace is %v and CommitTimeout is %v: both must be positive", c.Grace, c.CommitTimeout)
+	}
+	if c.Committers < 0 || c.GroupMax < 0 {
+		return fmt.Errorf("writer: Committers is %d and GroupMax is %d: both must be positive", c.Committers, c.GroupMax)
+	}
+	return nil
+}
+
+// Writer commits changes. It is safe for any number of goroutines.
+type Writer struct {
+	cfg     Config
+	db      *pgxpool.Pool
+	cache   *cache.Cache
+	log     *zap.Logger
+	settler *settler
+	puts    chan *queued
+
+	mu     sync.Mutex // guards closed, and calls against a Close that waits already
+	closed bool
+	calls  sync.WaitGroup
+	work   sync.WaitGroup // committers, and the inline applies of their groups
+	stop   chan struct{}
+}
+
+// New checks that the schema is there and starts the background work. It fails when Postgres does not answer; the cache and NATS may be down.
+func New(ctx context.Context, cfg Config) (*Writer, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if err := outbox.Check(ctx, cfg.DB); err != nil {
+		return nil, err
+	}
+	w := &Writer{cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, puts: make(chan *queued), stop: make(chan struct{})}
+	if w.log == nil {
+		w.log = zap.NewNop()
+	}
+	w.settler = newSettler(cfg.DB, cfg.NATS, w.log)
+	for range cfg.committers() {
+		w.work.Go(w.committer)
+	}
+	return w, nil
+}
+
+// Close lets the calls under way finish, retires what is settled and returns when all background work has ended. Calls
+// after it return ErrClosed. Records that could not be retired are left to a relay.
+func (w *Writer) Close() {
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return
+	}
+	w.closed = true
+	w.mu.Unlock()
+	w.calls.Wait()
+	close(w.stop)
+	w.work.Wait()
+	w.settler.close()
+}
+
+// enter keeps Close waiting until leave; it fails once the writer is closed.
+func (w *Writer) enter() (leave func(), err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil, ErrClosed
+	}
+	w.calls.Add(1)
+	return w.calls.Done, nil
+}
