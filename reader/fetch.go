@@ -1,0 +1,135 @@
+package reader
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+
+	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/mutant"
+)
+
+// fetch is the flight itself: ticket, version, row, fill, in this order.
+func (r *Raw) fetch(ctx context.Context, f *flight) map[string]landing {
+	if mutant.On("ticket-before-load") {
+		results := make(map[string]landing, len(f.keys))
+		return r.offer(ctx, r.readRows(ctx, f.keys, results), r.cache.Ticket(ctx, f.keys), f.keys, results)
+	}
+	held := r.cache.Ticket(ctx, f.keys)
+	results := make(map[string]landing, len(f.keys))
+	var missing []string
+	var tickets []cache.Held
+	for i, key := range f.keys {
+		if held[i].Err == nil && serves(held[i].Entry, f.need[key]) {
+			results[key] = landing{entry: held[i].Entry, hit: true}
+			continue
+		}
+		missing, tickets = append(missing, key), append(tickets, held[i])
+	}
+	if len(missing) == 0 {
+		return results
+	}
+	return r.offer(ctx, r.readRows(ctx, missing, results), tickets, missing, results)
+}
+
+// readRows reads the keys' versions and then their rows into results, and reports whether it could.
+func (r *Raw) readRows(ctx context.Context, keys []string, results map[string]landing) bool {
+	r.loads.Add(1)
+	r.loaded.Add(int64(len(keys)))
+	versions, rows, err := r.readBoth(ctx, keys)
+	for _, key := range keys {
+		if err != nil {
+			results[key] = landing{err: &LoadError{Keys: []string{key}, Err: err}}
+			continue
+		}
+		e := cache.Entry{Kind: cache.Absent, Version: versions[key]}
+		if bytes, exists := rows[key]; exists {
+			e.Kind, e.Payload = cache.Value, bytes
+		}
+		results[key] = landing{entry: e}
+	}
+	return err == nil
+}
+
+// readBoth reads the versions before the rows: whatever is committed in between makes a row newer than its label, never older.
+func (r *Raw) readBoth(ctx context.Context, keys []string) (versions map[string]int64, rows map[string][]byte, err error) {
+	if mutant.On("version-before-row") {
+		if rows, err = r.rows(ctx, keys); err != nil {
+			return nil, nil, err
+		}
+		versions, err = r.versions(ctx, keys)
+		return versions, rows, err
+	}
+	if versions, err = r.versions(ctx, keys); err != nil {
+		return nil, nil, err
+	}
+	rows, err = r.rows(ctx, keys)
+	return versions, rows, err
+}
+
+func (r *Raw) versions(ctx context.Context, keys []string) (map[string]int64, error) {
+	rows, err := r.cfg.DB.Query(ctx, versionsSQL, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading versions: %w", err)
+	}
+	versions := make(map[string]int64, len(keys))
+	var key string
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&key, &version}, func() error {
+		versions[key] = version
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading versions: %w", err)
+	}
+	return versions, nil
+}
+
+// rows runs the caller's load. A panic in it is the caller's, but it runs on our goroutine, where the caller cannot recover it.
+func (r *Raw) rows(ctx context.Context, keys []string) (rows map[string][]byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the load function panicked: %v", p)
+		}
+	}()
+	return r.cfg.Load(ctx, keys)
+}
+
+// offer fills the cache with what was read, one pipeline for all keys. Whatever becomes of it, the callers get what was read.
+func (r *Raw) offer(ctx context.Context, ok bool, tickets []cache.Held, keys []string, results map[string]landing) map[string]landing {
+	if !ok {
+		return results
+	}
+	var fills []cache.Change
+	for i, key := range keys {
+		if tickets[i].Err != nil {
+			continue
+		}
+		e := results[key].entry
+		fills = append(fills, cache.Change{Key: key, Version: e.Version, Kind: e.Kind, Payload: e.Payload, TTL: r.jittered(e.Kind), Ticket: tickets[i].Ticket})
+	}
+	if len(fills) == 0 {
+		return results
+	}
+	for i, reply := range r.cache.Fill(ctx, fills...) {
+		switch reply.Outcome {
+		case cache.Refused:
+			r.refused.Add(1)
+		case cache.Rejected:
+			r.log.Warn("fill_rejected", zap.String("key", fills[i].Key), zap.Error(reply.Err))
+		}
+	}
+	return results
+}
+
+func (r *Raw) jittered(kind cache.Kind) time.Duration {
+	ttl := r.cfg.ttl()
+	if kind == cache.Absent {
+		ttl = r.cfg.absentTTL()
+	}
+	return max(ttl-rand.N(ttl/10+1), time.Millisecond)
+}

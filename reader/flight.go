@@ -1,0 +1,131 @@
+package reader
+
+import (
+	"context"
+	"slices"
+
+	"github.com/tidelock-cache/tidelock/cache"
+)
+
+// landing is what a flight brought for a key.
+type landing struct {
+	entry cache.Entry
+	hit   bool // the cache had it by the time the flight took its ticket
+	err   error
+}
+
+// flights are the loads of one key: at most one under way and one waiting for it to end.
+//
+// A caller may join the waiting one, never the one under way: that one may have read Postgres before a write which was
+// acknowledged before the caller asked. (Plain singleflight lets callers join; a peer's strong mode serves 3,400 stale reads per
+// million that way.)
+type flights struct {
+	flying, waiting *flight
+}
+
+// flight is one load of one or more keys.
+type flight struct {
+	keys    []string
+	after   []*flight        // flights under way for some of the keys, to be waited for
+	need    map[string]int64 // by key, the highest version that a caller asks for; guarded by Raw.mu until departure
+	landed  chan struct{}
+	results map[string]landing // written before landed is closed
+}
+
+// load returns what the keys hold now, sharing flights with other callers. When ctx ends the flights go on for the others.
+func (r *Raw) load(ctx context.Context, keys []string, need func(string) int64) map[string]landing {
+	aboard, err := r.book(ctx, keys, need)
+	found := make(map[string]landing, len(keys))
+	for _, key := range keys {
+		if err != nil {
+			found[key] = landing{err: &LoadError{Keys: []string{key}, Err: err}}
+			continue
+		}
+		select {
+		case <-aboard[key].landed:
+			found[key] = aboard[key].results[key]
+		case <-ctx.Done():
+			found[key] = landing{err: ctx.Err()}
+		}
+	}
+	return found
+}
+
+// book finds each key a flight that has not departed: one that waits already, or else one new flight for all the others.
+func (r *Raw) book(ctx context.Context, keys []string, need func(string) int64) (map[string]*flight, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, ErrClosed
+	}
+	aboard := make(map[string]*flight, len(keys))
+	fresh := &flight{need: make(map[string]int64), landed: make(chan struct{})}
+	for _, key := range keys {
+		of := r.flights[key]
+		if of == nil {
+			of = &flights{}
+			r.flights[key] = of
+		}
+		if of.waiting == nil {
+			of.waiting = fresh
+			fresh.keys = append(fresh.keys, key)
+			if of.flying != nil && !slices.Contains(fresh.after, of.flying) {
+				fresh.after = append(fresh.after, of.flying)
+			}
+		}
+		of.waiting.need[key] = max(of.waiting.need[key], need(key))
+		aboard[key] = of.waiting
+	}
+	if len(fresh.keys) > 0 {
+		ctx := context.WithoutCancel(ctx)
+		r.work.Go(func() { r.fly(ctx, fresh) })
+	}
+	return aboard, nil
+}
+
+// fly waits for the flights before it and for a free slot, departs, loads, and lands.
+func (r *Raw) fly(ctx context.Context, f *flight) {
+	for _, before := range f.after {
+		<-before.landed
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.loadTimeout())
+	defer cancel()
+	err := r.slots.Acquire(ctx, 1)
+	r.depart(f)
+	if err != nil {
+		f.results = failed(f.keys, err)
+	} else {
+		f.results = r.fetch(ctx, f)
+		r.slots.Release(1)
+	}
+	r.land(f)
+	close(f.landed)
+}
+
+// depart closes the flight to further callers. From here on it may read Postgres.
+func (r *Raw) depart(f *flight) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range f.keys {
+		r.flights[key].flying, r.flights[key].waiting = f, nil
+	}
+}
+
+func (r *Raw) land(f *flight) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range f.keys {
+		of := r.flights[key]
+		if of.flying = nil; of.waiting == nil {
+			delete(r.flights, key)
+		}
+	}
+}
+
+func failed(keys []string, err error) map[string]landing {
+	results := make(map[string]landing, len(keys))
+	for _, key := range keys {
+		results[key] = landing{err: &LoadError{Keys: []string{key}, Err: err}}
+	}
+	return results
+}

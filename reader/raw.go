@@ -1,0 +1,257 @@
+package reader
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/tidelock-cache/tidelock/cache"
+)
+
+//go:embed sql/versions.sql
+var versionsSQL string
+
+// DB is what a reader needs of the primary's *pgxpool.Pool. A replica will not do: a load from it may be older than its label.
+type DB interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Config says what a reader works with. The zero value of a field means its default.
+type Config struct {
+	// Cache is where values are got and filled. Required. The reader does not close it.
+	Cache *cache.Cache
+	// DB is the primary that holds the schema tidelock. Required.
+	DB DB
+	// Load reads the rows of these keys from the primary and returns the payload of each that exists. It must see what was committed
+	// before it began: no replica, no other cache, no older snapshot. Required.
+	Load func(ctx context.Context, keys []string) (map[string][]byte, error)
+	// TTL is the time to live of what is filled, less up to a tenth by chance. Default 1 h.
+	TTL time.Duration
+	// AbsentTTL is the same for keys without a row. Default 30 s.
+	AbsentTTL time.Duration
+	// Loads is how many loads may be under way at once, so that a cold cache cannot stampede Postgres. Default 16.
+	Loads int
+	// LoadTimeout bounds a load, also when its callers would wait longer. Default 5 s; a fill after
+	// cache.Config.PlaceholderTTL is refused.
+	LoadTimeout time.Duration
+	// Log receives what goes wrong in the background. nil means no logs.
+	Log *zap.Logger
+}
+
+func (c Config) ttl() time.Duration         { return orDefault(c.TTL, time.Hour) }
+func (c Config) absentTTL() time.Duration   { return orDefault(c.AbsentTTL, 30*time.Second) }
+func (c Config) loads() int                 { return orDefault(c.Loads, 16) }
+func (c Config) loadTimeout() time.Duration { return orDefault(c.LoadTimeout, 5*time.Second) }
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Cache == nil:
+		return errors.New("reader: Cache is nil: make one with cache.New, it may be down")
+	case c.DB == nil:
+		return errors.New("reader: DB is nil: give the pool of the primary")
+	case c.Load == nil:
+		return errors.New("reader: Load is nil: give the function that reads the rows")
+	case c.Loads < 0:
+		return fmt.Errorf("reader: Loads is %d: it must be positive", c.Loads)
+	case c.LoadTimeout < 0:
+		return fmt.Errorf("reader: LoadTimeout is %v: it must be positive", c.LoadTimeout)
+	}
+	if err := cache.CheckTTL(c.ttl()); err != nil {
+		return fmt.Errorf("reader: TTL: %w", err)
+	}
+	if err := cache.CheckTTL(c.absentTTL()); err != nil {
+		return fmt.Errorf("reader: AbsentTTL: %w", err)
+	}
+	return nil
+}
+
+// Stats counts what a reader has done since it was made.
+type Stats struct {
+	Hits, Misses int64 // keys asked for: served from the cache, or not
+	Loads        int64 // queries to Postgres
+	Loaded       int64 // keys they asked for
+	Refused      int64 // fills that came too late
+}
+
+// Raw is a reader of payloads. It is safe for any number of goroutines. New makes a typed one.
+type Raw struct {
+	cfg   Config
+	cache *cache.Cache
+	slots *semaphore.Weighted
+	log   *zap.Logger
+
+	hits, misses, loads, loaded, refused atomic.Int64
+
+	mu      sync.Mutex // guards what follows
+	flights map[string]*flights
+	closed  bool
+	work    sync.WaitGroup
+}
+
+// NewRaw makes a reader. It does not talk to anything: cache and Postgres may be down.
+func NewRaw(cfg Config) (*Raw, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	r := &Raw{cfg: cfg, cache: cfg.Cache, log: cfg.Log, slots: semaphore.NewWeighted(int64(cfg.loads())), flights: make(map[string]*flights)}
+	if r.log == nil {
+		r.log = zap.NewNop()
+	}
+	return r, nil
+}
+
+// Close waits for the loads under way. Misses after it return ErrClosed.
+func (r *Raw) Close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.work.Wait()
+}
+
+// Stats returns the reader's counters.
+func (r *Raw) Stats() Stats {
+	return Stats{Hits: r.hits.Load(), Misses: r.misses.Load(), Loads: r.loads.Load(), Loaded: r.loaded.Load(), Refused: r.refused.Load()}
+}
+
+// Payload is what a read found.
+type Payload struct {
+	Bytes []byte
+	// Version is the entry's label: the value is at least as new as this version of the key.
+	Version int64
+	// Hit says that it came from the cache.
+	Hit bool
+}
+
+// Option asks for more than a read gives by default.
+type Option func(*demand)
+
+// demand is the lowest version that a read of a key may return.
+type demand struct{ token cache.Token }
+
+// AtLeast asks for a value that includes the write which gave the token, whatever the cache holds. A miss or an older entry
+// costs a read from Postgres, which refreshes the cache.
+func AtLeast(token cache.Token) Option { return func(d *demand) { d.token = token } }
+
+func demands(options []Option) demand {
+	var d demand
+	for _, option := range options {
+		option(&d)
+	}
+	return d
+}
+
+// Get returns the key's payload, ErrNotFound when there is no row, a *cache.KeyError for a text that is no key, or a
+// *LoadError when the cache does not hold the key and Postgres does not answer.
+func (r *Raw) Get(ctx context.Context, key string, options ...Option) (Payload, error) {
+	if err := cache.CheckKey(key); err != nil {
+		return Payload{}, err
+	}
+	need := demands(options).token.Version(key)
+	if entry, err := r.cache.Get(ctx, key); err == nil && serves(entry, need) {
+		r.hits.Add(1)
+		return payload(entry, true)
+	}
+	return r.miss(ctx, key, need)
+}
+
+// miss loads the key, whatever the cache holds below need.
+func (r *Raw) miss(ctx context.Context, key string, need int64) (Payload, error) {
+	if err := ctx.Err(); err != nil {
+		return Payload{}, err
+	}
+	r.misses.Add(1)
+	found := r.load(ctx, []string{key}, func(string) int64 { return need })[key]
+	if found.err != nil {
+		return Payload{}, found.err
+	}
+	return payload(found.entry, found.hit)
+}
+
+// GetMany returns the payloads of those keys that have a row. What the cache holds costs one MGET, the rest one load.
+// With Postgres down it returns the hits and a *LoadError that names the other keys.
+func (r *Raw) GetMany(ctx context.Context, keys []string, options ...Option) (map[string]Payload, error) {
+	for _, key := range keys {
+		if err := cache.CheckKey(key); err != nil {
+			return nil, err
+		}
+	}
+	token := demands(options).token
+	got := make(map[string]Payload, len(keys))
+	missing := r.hitMany(ctx, keys, token, got)
+	if len(missing) == 0 {
+		return got, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return got, err
+	}
+	r.misses.Add(int64(len(missing)))
+	return got, collect(r.load(ctx, missing, token.Version), missing, got)
+}
+
+// hitMany puts what the cache may serve into got and returns the other keys, each once.
+func (r *Raw) hitMany(ctx context.Context, keys []string, token cache.Token, got map[string]Payload) []string {
+	entries, err := r.cache.GetMany(ctx, keys)
+	seen := make(map[string]bool, len(keys))
+	var missing []string
+	for i, key := range keys {
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		if err != nil || !serves(entries[i], token.Version(key)) {
+			missing = append(missing, key)
+			continue
+		}
+		r.hits.Add(1)
+		if p, err := payload(entries[i], true); err == nil {
+			got[key] = p
+		}
+	}
+	return missing
+}
+
+// collect adds what was loaded to got. Keys that failed make one error.
+func collect(found map[string]landing, keys []string, got map[string]Payload) error {
+	var failed []string
+	var cause error
+	for _, key := range keys {
+		if err := found[key].err; err != nil {
+			failed, cause = append(failed, key), err
+			continue
+		}
+		if p, err := payload(found[key].entry, found[key].hit); err == nil {
+			got[key] = p
+		}
+	}
+	if failed == nil {
+		return nil
+	}
+	if load, ok := errors.AsType[*LoadError](cause); ok {
+		cause = load.Err
+	}
+	return &LoadError{Keys: failed, Err: cause}
+}
+
+func serves(e cache.Entry, need int64) bool { return e.Hit() && e.Version >= need }
+
+func payload(e cache.Entry, hit bool) (Payload, error) {
+	if e.Kind == cache.Absent {
+		return Payload{Version: e.Version, Hit: hit}, ErrNotFound
+	}
+	return Payload{Bytes: e.Payload, Version: e.Version, Hit: hit}, nil
+}

@@ -1,0 +1,4 @@
+-- The version that a load of each key may bear: its latest, or the floor where the key has no row. It is read before
+-- the row, so the row is at least as new as its label. $1: the keys.
+SELECT k.key, coalesce(v.version, floor.version)
+FROM tidelock.floor, unnest($1::text[]) AS k (key) LEFT JOIN tidelock.versions v ON v.key = k.key COLLATE "C"
