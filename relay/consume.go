@@ -1,0 +1,171 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+// fetchWait is how long one fetch waits for a chunk.
+const fetchWait = time.Second
+
+// consume works on chunks, one at a time, until ctx ends. While the cache is down it fetches nothing: a message that is
+// put off counts against the consumer's limit, and the stream is not where work is remembered.
+func (r *Relay) consume(ctx context.Context) {
+	pause := patience(ctx)
+	var consumer jetstream.Consumer
+	for r.cfg.Cache.Wait(ctx) == nil {
+		err := r.consumeOnce(ctx, &consumer)
+		if err == nil {
+			pause.Reset()
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		consumer = nil
+		r.log.Warn("consume_failed", zap.Error(err))
+		sleep(ctx, max(pause.NextBackOff(), 0))
+	}
+}
+
+func (r *Relay) consumeOnce(ctx context.Context, consumer *jetstream.Consumer) (err error) {
+	if *consumer == nil {
+		if *consumer, err = r.ensure(ctx); err != nil {
+			return err
+		}
+	}
+	waiting, cancel := context.WithTimeout(ctx, fetchWait)
+	defer cancel()
+	batch, err := (*consumer).Fetch(1, jetstream.FetchContext(waiting))
+	if err != nil {
+		return err
+	}
+	for message := range batch.Messages() {
+		if err := r.handle(ctx, message); err != nil {
+			return err
+		}
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// handle settles one chunk and acknowledges it. After an error it does not: the chunk comes again, or its records do.
+func (r *Relay) handle(ctx context.Context, message jetstream.Msg) error {
+	claims, err := decodeChunk(message.Data())
+	if err != nil {
+		r.log.Warn("malformed_chunk", zap.Error(err))
+		return message.Term()
+	}
+	bounded, cancel := bounded(ctx, r.cfg.lease())
+	defer cancel()
+	if err := r.settle(bounded, claims); err != nil {
+		return err
+	}
+	return message.Ack()
+}
+
+// settle brings a chunk's records to the cache: tickets first, then Postgres, then the cache. The order is the rule: what
+// Postgres says after the ticket was taken is the latest that the ticket may be used for.
+func (r *Relay) settle(ctx context.Context, claims []outbox.Claim) error {
+	var tickets map[string]cache.Held
+	if !mutant.On("relay-ticket-before-read") {
+		tickets = r.tickets(ctx, claims)
+	}
+	records, err := outbox.Read(ctx, r.cfg.DB, versionsOf(claims))
+	if err != nil {
+		return err
+	}
+	if mutant.On("relay-ticket-before-read") {
+		tickets = r.tickets(ctx, claims)
+	}
+	var done []int64
+	var live []outbox.Record
+	for _, record := range records {
+		if record.Superseded {
+			done = append(done, record.Version)
+			r.superseded.Add(1)
+			continue
+		}
+		live = append(live, record)
+	}
+	return r.close(ctx, live, r.cfg.Cache.Apply(ctx, changes(live, tickets)...), done)
+}
+
+func (r *Relay) tickets(ctx context.Context, claims []outbox.Claim) map[string]cache.Held {
+	var keys []string
+	for _, c := range claims {
+		if c.Allocate {
+			keys = append(keys, c.Key)
+		}
+	}
+	tickets := make(map[string]cache.Held, len(keys))
+	if len(keys) > 0 {
+		for i, held := range r.cfg.Cache.TicketHeaders(ctx, keys) {
+			tickets[keys[i]] = held
+		}
+	}
+	return tickets
+}
+
+// kinds says what a record makes of an entry.
+var kinds = map[outbox.Kind]cache.Kind{
+	outbox.Set:        cache.Value,
+	outbox.Absent:     cache.Absent,
+	outbox.Invalidate: cache.Placeholder,
+}
+
+func changes(records []outbox.Record, tickets map[string]cache.Held) []cache.Change {
+	all := make([]cache.Change, len(records))
+	for i, r := range records {
+		all[i] = cache.Change{Key: r.Key, Version: r.Version, Kind: kinds[r.Kind], Payload: r.Payload, TTL: r.TTL, Ticket: tickets[r.Key].Ticket}
+	}
+	return all
+}
+
+// close retires what is settled, sets aside what can never be stored, and gives the rest back.
+func (r *Relay) close(ctx context.Context, records []outbox.Record, replies []cache.Reply, done []int64) error {
+	rejected := make(map[int64]string)
+	var later []int64
+	for i, reply := range replies {
+		record := records[i]
+		switch {
+		case reply.Outcome == cache.Rejected:
+			rejected[record.Version] = reply.Err.Error()
+			r.log.Warn("record_set_aside", zap.String("key", record.Key), zap.Int64("version", record.Version), zap.Error(reply.Err))
+		case reply.Outcome.Done():
+			done = append(done, record.Version)
+			r.settled.Add(1)
+		case errors.Is(reply.Err, cache.ErrUnavailable):
+			later = append(later, record.Version)
+		default:
+			r.log.Warn("record_failed", zap.String("key", record.Key), zap.Int64("version", record.Version), zap.Error(reply.Err))
+			r.release(ctx, []int64{record.Version}, putOff(record.Attempts))
+		}
+	}
+	r.release(ctx, later, 0)
+	if len(rejected) > 0 {
+		r.aside.Add(int64(len(rejected)))
+		if err := outbox.SetAside(ctx, r.cfg.DB, rejected); err != nil {
+			return err
+		}
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	return outbox.Retire(ctx, r.cfg.DB, done)
+}
+
+// putOff is how long a record waits that the cache answered with an error of its own: it must not be in the others' way.
+func putOff(attempts int) time.Duration {
+	return min(time.Second<<min(attempts, 6), time.Minute)
+}

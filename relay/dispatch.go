@@ -1,0 +1,125 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+const publishTimeout = 2 * time.Second
+
+// dispatch takes what is due and publishes it, until ctx ends. While the cache is down it takes nothing.
+func (r *Relay) dispatch(ctx context.Context) {
+	pause := patience(ctx)
+	ready := false // the stream was seen since the last failure
+	for r.cfg.Cache.Wait(ctx) == nil {
+		more, err := r.dispatchOnce(ctx, &ready)
+		switch {
+		case err == nil && more:
+			pause.Reset()
+		case err == nil:
+			pause.Reset()
+			r.idle(ctx)
+		case full(err):
+			sleep(ctx, r.cfg.poll())
+		default:
+			ready = false
+			r.log.Warn("dispatch_failed", zap.Error(err))
+			sleep(ctx, max(pause.NextBackOff(), 0))
+		}
+	}
+}
+
+// idle waits until something may be due.
+func (r *Relay) idle(ctx context.Context) {
+	timer := time.NewTimer(r.cfg.poll())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.wake:
+	case <-ctx.Done():
+	}
+}
+
+// dispatchOnce publishes one batch and reports whether there may be more. What it cannot publish it gives back.
+func (r *Relay) dispatchOnce(ctx context.Context, ready *bool) (more bool, err error) {
+	if !*ready {
+		if _, err := r.ensure(ctx); err != nil {
+			return false, err
+		}
+		*ready = true
+	}
+	bounded, cancel := bounded(ctx, callTimeout)
+	defer cancel()
+	claims, seen, err := outbox.Take(bounded, r.cfg.DB, r.cfg.batch(), r.cfg.lease())
+	if err != nil {
+		return false, err
+	}
+	r.taken.Add(int64(len(claims)))
+	r.superseded.Add(int64(seen - len(claims)))
+	pieces := chunks(claims, r.cfg.chunkRecords(), r.cfg.chunkBytes())
+	for i, piece := range pieces {
+		if err := r.publish(ctx, encodeChunk(piece)); err != nil {
+			for _, rest := range pieces[i:] {
+				r.release(bounded, versionsOf(rest), 0)
+			}
+			return false, fmt.Errorf("publishing a chunk: %w", err)
+		}
+	}
+	return seen == r.cfg.batch(), nil
+}
+
+// release gives records back. If Postgres does not hear of it, they are due when their lease ends.
+func (r *Relay) release(ctx context.Context, versions []int64, after time.Duration) {
+	if len(versions) == 0 {
+		return
+	}
+	r.released.Add(int64(len(versions)))
+	if err := outbox.Release(ctx, r.cfg.DB, versions, after); err != nil {
+		r.log.Warn("release_failed", zap.Int("records", len(versions)), zap.Error(err))
+	}
+}
+
+// listen makes records due that their writers could not settle. One relay hears each nudge; one that gets lost costs
+// the rest of the grace.
+func (r *Relay) listen(ctx context.Context) {
+	nudges := make(chan *nats.Msg, 256)
+	subscription, err := r.cfg.NATS.ChanQueueSubscribe(outbox.NudgeSubject, consumerName, nudges)
+	if err != nil {
+		r.log.Warn("listening_for_nudges_failed", zap.Error(err))
+		return
+	}
+	defer func() { _ = subscription.Unsubscribe() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case nudge := <-nudges:
+			r.hasten(ctx, nudge.Data)
+		}
+	}
+}
+
+func (r *Relay) hasten(ctx context.Context, hint []byte) {
+	var versions []int64
+	if err := json.Unmarshal(hint, &versions); err != nil {
+		r.log.Debug("malformed_nudge", zap.Error(err))
+		return
+	}
+	bounded, cancel := bounded(ctx, callTimeout)
+	defer cancel()
+	if err := outbox.Hasten(bounded, r.cfg.DB, versions); err != nil {
+		r.log.Debug("hastening_failed", zap.Error(err))
+		return
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}

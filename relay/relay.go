@@ -1,0 +1,205 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+// Config says what a Relay works with. The zero value of a field means its default.
+type Config struct {
+	// DB is the pool of the primary that holds the schema tidelock. Required. A relay uses Consumers + 3 connections.
+	DB *pgxpool.Pool
+	// Cache is where records are applied. Required. Give it a longer timeout than a writer's: a call carries hundreds of
+	// changes. The relay does not close it.
+	Cache *cache.Cache
+	// NATS is the connection to a server with JetStream. Required. Make it with MaxReconnects(-1) and
+	// RetryOnFailedConnect(true): the relay waits for as long as it takes. The relay does not close it.
+	NATS *nats.Conn
+	// Stream is the stream's name; its subject is the same. Relays of one database share it. Default TIDELOCK.
+	Stream string
+	// Poll is how often the outbox is looked at while nothing is due. Default 100 ms.
+	Poll time.Duration
+	// Lease is how long a record is a relay's before others may take it. Default 10 s.
+	Lease time.Duration
+	// Batch is the most records taken in one statement. Default 2000.
+	Batch int
+	// ChunkRecords and ChunkBytes bound a message: the records it names, and their payloads together. Default 500 and 4 MiB.
+	ChunkRecords, ChunkBytes int
+	// StreamChunks bounds the stream: beyond it dispatching waits. Default 64.
+	StreamChunks int
+	// Consumers is how many chunks this relay works on at once. Default 2.
+	Consumers int
+	// KeepVersions is how long the version of a key is kept after its last write; at least the longest TTL in use.
+	// Default cache.TTLMax.
+	KeepVersions time.Duration
+	// PruneEvery is the pause between two prunings of old versions. Default 10 min.
+	PruneEvery time.Duration
+	// Log receives what goes wrong. nil means no logs.
+	Log *zap.Logger
+}
+
+func (c Config) stream() string              { return orDefault(c.Stream, "TIDELOCK") }
+func (c Config) poll() time.Duration         { return orDefault(c.Poll, 100*time.Millisecond) }
+func (c Config) lease() time.Duration        { return orDefault(c.Lease, 10*time.Second) }
+func (c Config) batch() int                  { return orDefault(c.Batch, 2000) }
+func (c Config) chunkRecords() int           { return orDefault(c.ChunkRecords, 500) }
+func (c Config) chunkBytes() int             { return orDefault(c.ChunkBytes, 4<<20) }
+func (c Config) streamChunks() int           { return orDefault(c.StreamChunks, 64) }
+func (c Config) consumers() int              { return orDefault(c.Consumers, 2) }
+func (c Config) keepVersions() time.Duration { return orDefault(c.KeepVersions, cache.TTLMax) }
+func (c Config) pruneEvery() time.Duration   { return orDefault(c.PruneEvery, 10*time.Minute) }
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.DB == nil:
+		return errors.New("relay: DB is nil: give the pool of the primary")
+	case c.Cache == nil:
+		return errors.New("relay: Cache is nil: make one with cache.New, it may be down")
+	case c.NATS == nil:
+		return errors.New("relay: NATS is nil: give a connection, it may be down")
+	case c.Poll < 0 || c.Lease < 0 || c.KeepVersions < 0 || c.PruneEvery < 0:
+		return errors.New("relay: Poll, Lease, KeepVersions and PruneEvery must be positive")
+	case c.Batch < 0 || c.ChunkRecords < 0 || c.ChunkBytes < 0 || c.StreamChunks < 0 || c.Consumers < 0:
+		return errors.New("relay: Batch, ChunkRecords, ChunkBytes, StreamChunks and Consumers must be positive")
+	}
+	return nil
+}
+
+// Stats counts what a relay has done since it was made.
+type Stats struct {
+	Taken      int64 // records claimed
+	Settled    int64 // records brought to the cache, or found to be there
+	Superseded int64 // records retired because their key has a newer version
+	Released   int64 // records given back after a failure
+	Aside      int64 // records set aside
+	Pruned     int64 // versions forgotten
+}
+
+// Relay takes records from the outbox to the cache.
+type Relay struct {
+	cfg  Config
+	js   jetstream.JetStream
+	log  *zap.Logger
+	wake chan struct{} // something may be due
+
+	taken, settled, superseded, released, aside, pruned atomic.Int64
+}
+
+// New makes a relay. It does not talk to anything: Postgres, Valkey and NATS may be down.
+func New(cfg Config) (*Relay, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(cfg.NATS)
+	if err != nil {
+		return nil, fmt.Errorf("preparing JetStream: %w", err)
+	}
+	r := &Relay{cfg: cfg, js: js, log: cfg.Log, wake: make(chan struct{}, 1)}
+	if r.log == nil {
+		r.log = zap.NewNop()
+	}
+	return r, nil
+}
+
+// Stats returns the relay's counters.
+func (r *Relay) Stats() Stats {
+	return Stats{Taken: r.taken.Load(), Settled: r.settled.Load(), Superseded: r.superseded.Load(),
+		Released: r.released.Load(), Aside: r.aside.Load(), Pruned: r.pruned.Load()}
+}
+
+// Run works until ctx ends, then finishes what it holds, gives back what it cannot finish, and returns nil once everything has
+// stopped. Its only error is outbox.ErrNoSchema; nothing else that goes wrong is for ever.
+func (r *Relay) Run(ctx context.Context) error {
+	if err := r.awaitSchema(ctx); err != nil {
+		return err
+	}
+	var work sync.WaitGroup
+	work.Go(func() { r.listen(ctx) })
+	work.Go(func() { r.dispatch(ctx) })
+	for range r.cfg.consumers() {
+		work.Go(func() { r.consume(ctx) })
+	}
+	work.Go(func() { r.prune(ctx) })
+	work.Wait()
+	return nil
+}
+
+func (r *Relay) awaitSchema(ctx context.Context) error {
+	var missing error
+	r.patiently(ctx, "schema_check_failed", func() error {
+		bounded, cancel := bounded(ctx, callTimeout)
+		defer cancel()
+		err := outbox.Check(bounded, r.cfg.DB)
+		if errors.Is(err, outbox.ErrNoSchema) {
+			missing = err
+			return nil
+		}
+		return err
+	})
+	return missing
+}
+
+// callTimeout bounds a call to Postgres or NATS.
+const callTimeout = 10 * time.Second
+
+// bounded returns a context for a call that must not be torn by the end of ctx: a claim that was made but not heard of
+// would wait for its lease to end.
+func bounded(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), timeout)
+}
+
+// patience is the pause between two tries: it grows, with jitter, and never gives up.
+func patience(ctx context.Context) backoff.BackOff {
+	return backoff.WithContext(backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0)), ctx)
+}
+
+// patiently repeats do until it succeeds or ctx ends.
+func (r *Relay) patiently(ctx context.Context, trouble string, do func() error) {
+	_ = backoff.RetryNotify(do, patience(ctx), func(err error, _ time.Duration) { r.log.Warn(trouble, zap.Error(err)) })
+}
+
+// prune forgets old versions now and then; the pause is spread so that relays do not all do it at once.
+func (r *Relay) prune(ctx context.Context) {
+	for sleep(ctx, r.cfg.pruneEvery()/2+rand.N(r.cfg.pruneEvery()+1)) {
+		n, err := outbox.Prune(ctx, r.cfg.DB, r.cfg.keepVersions())
+		r.pruned.Add(n)
+		if err != nil && ctx.Err() == nil {
+			r.log.Warn("prune_failed", zap.Error(err))
+		}
+	}
+}
+
+// sleep waits and reports whether ctx still lives.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
