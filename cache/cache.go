@@ -12,6 +12,8 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/valkey-io/valkey-go"
 	"go.uber.org/zap"
+
+	"github.com/tidelock-cache/tidelock/internal/mutant"
 )
 
 // Config says where Valkey is and how long to wait for it. The zero value of a field means its default.
@@ -169,6 +171,9 @@ func (c *Cache) watch(ctx context.Context) {
 		case <-c.breaker.opened:
 		}
 		c.log.Warn("cache_unavailable")
+		if mutant.On("breaker-half-open") {
+			continue
+		}
 		pause := backoff.WithContext(backoff.NewConstantBackOff(c.cfg.probeInterval()), ctx)
 		if backoff.Retry(func() error { return c.breaker.probe(func() error { return c.ask(ctx) }) }, pause) == nil {
 			c.log.Info("cache_available")

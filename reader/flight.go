@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/mutant"
 )
 
 // landing is what a flight brought for a key.
@@ -65,6 +66,10 @@ func (r *Raw) book(ctx context.Context, keys []string, need func(string) int64) 
 		if of == nil {
 			of = &flights{}
 			r.flights[key] = of
+		}
+		if of.flying != nil && mutant.On("share-only-later") {
+			aboard[key] = of.flying
+			continue
 		}
 		if of.waiting == nil {
 			of.waiting = fresh

@@ -97,6 +97,11 @@ func (w *Writer) commit(ctx context.Context, do func(context.Context, *Tx) error
 		return nil, err
 	}
 	var b pgx.Batch
+	if mutant.On("record-in-transaction") {
+		if err := inner.Commit(ctx); err != nil {
+			return nil, err
+		}
+	}
 	records, err := w.record(ctx, inner, tx.changes, &b)
 	if err != nil {
 		return nil, err
