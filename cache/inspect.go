@@ -1,0 +1,21 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+// TTL returns how long the entry at key has to live, 0 when there is none or it does not expire. It is for people who look
+// at a key; no promise depends on it.
+func (c *Cache) TTL(ctx context.Context, key string) (time.Duration, error) {
+	client, ctx, cancel, err := c.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer cancel()
+	ms, err := client.Do(ctx, client.B().Pttl().Key(key).Build()).AsInt64()
+	if err = c.judge(err); err != nil {
+		return 0, err
+	}
+	return time.Duration(max(ms, 0)) * time.Millisecond, nil
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/tidelock-cache/tidelock/relay"
+)
+
+// relayTimeout is the deadline of a relay's calls to Valkey: each carries hundreds of changes.
+const relayTimeout = 2 * time.Second
+
+type relayCmd struct {
+	Stream       string        `help:"Name of the JetStream stream; relays of one database share it." default:"TIDELOCK" env:"TIDELOCK_STREAM"`
+	Consumers    int           `help:"Chunks worked on at once." default:"2" env:"TIDELOCK_CONSUMERS"`
+	Lease        time.Duration `help:"How long a record is this relay's before others may take it." default:"10s" env:"TIDELOCK_LEASE"`
+	KeepVersions time.Duration `help:"How long a key's version is kept after its last write; at least the longest TTL in use." default:"168h" env:"TIDELOCK_KEEP_VERSIONS"`
+	Report       time.Duration `help:"How often to log what was done; 0 for never." default:"1m" env:"TIDELOCK_REPORT"`
+}
+
+// Run relays until it is told to stop.
+func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
+	log, err := s.logger()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Sync() }()
+	db, err := s.database(ctx, int32(c.Consumers)+4)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	cache, err := s.cache(ctx, relayTimeout, log)
+	if err != nil {
+		return err
+	}
+	defer cache.Close()
+	conn, err := s.nats(log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	r, err := relay.New(relay.Config{DB: db, Cache: cache, NATS: conn, Stream: c.Stream, Consumers: c.Consumers, Lease: c.Lease, KeepVersions: c.KeepVersions, Log: log})
+	if err != nil {
+		return err
+	}
+	log.Info("relay_started", zap.String("version", version()), zap.String("stream", c.Stream))
+	reporting, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.report(reporting, r, log)
+	}()
+	err = r.Run(ctx)
+	stop()
+	<-done
+	log.Info("relay_stopped", stats(r)...)
+	return err
+}
+
+// report logs the counters now and then, when they have changed.
+func (c *relayCmd) report(ctx context.Context, r *relay.Relay, log *zap.Logger) {
+	if c.Report <= 0 {
+		return
+	}
+	tick := time.NewTicker(c.Report)
+	defer tick.Stop()
+	var last relay.Stats
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if now := r.Stats(); now != last {
+				log.Info("relay_progress", stats(r)...)
+				last = now
+			}
+		}
+	}
+}
+
+func stats(r *relay.Relay) []zap.Field {
+	s := r.Stats()
+	return []zap.Field{zap.Int64("taken", s.Taken), zap.Int64("settled", s.Settled), zap.Int64("superseded", s.Superseded),
+		zap.Int64("released", s.Released), zap.Int64("set_aside", s.Aside), zap.Int64("versions_pruned", s.Pruned)}
+}
