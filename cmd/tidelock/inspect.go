@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
@@ -31,7 +33,7 @@ type entryView struct {
 	Kind    string        `json:"kind"`
 	Version int64         `json:"version"`
 	TTL     time.Duration `json:"ttl_ns"`
-	Payload []byte        `json:"payload,omitempty"`
+	Payload string        `json:"payload,omitempty"`
 }
 
 // Run prints what Valkey and Postgres know of the key.
@@ -39,11 +41,7 @@ func (c inspectCmd) Run(ctx context.Context, s *Settings) error {
 	if err := cache.CheckKey(c.Key); err != nil {
 		return err
 	}
-	log, err := s.logger()
-	if err != nil {
-		return err
-	}
-	valkey, err := s.cache(ctx, time.Second, log)
+	valkey, err := s.cache(ctx, time.Second, zap.NewNop())
 	if err != nil {
 		return err
 	}
@@ -76,7 +74,7 @@ func (in *inspection) entry(ctx context.Context, valkey *cache.Cache) {
 		return
 	}
 	kind := map[cache.Kind]string{cache.Value: "value", cache.Absent: "absent", cache.Placeholder: "placeholder"}[e.Kind]
-	in.Entry = &entryView{Kind: kind, Version: e.Version, Payload: e.Payload}
+	in.Entry = &entryView{Kind: kind, Version: e.Version, Payload: string(e.Payload)}
 	if ttl, err := valkey.TTL(ctx, in.Key); err == nil {
 		in.Entry.TTL = ttl
 	}
@@ -140,9 +138,9 @@ func (in *inspection) print() error {
 }
 
 // preview shows a payload on one line without letting it play with the terminal.
-func preview(b []byte) string {
+func preview(b string) string {
 	const most = 200
-	text := strconv.QuoteToGraphic(string(b[:min(len(b), most)]))
+	text := strconv.QuoteToGraphic(b[:min(len(b), most)])
 	text = text[1 : len(text)-1]
 	if len(b) > most {
 		text += "…"

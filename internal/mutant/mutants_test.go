@@ -1,0 +1,96 @@
+package mutant
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mutants names each rule that can be switched off, the package whose suite must notice, and the test that does. The same
+// tests run with the rule in place in the ordinary suite, where they must pass.
+var mutants = []struct{ rule, pkg, test string }{}
+
+// killTime bounds one run of a killing test.
+const killTime = 90 * time.Second
+
+func TestEveryRuleHasATestThatFailsWithoutIt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the suites a second time")
+	}
+	dir := t.TempDir()
+	binaries := make(map[string]string)
+	for _, m := range mutants {
+		if binaries[m.pkg] == "" {
+			binaries[m.pkg] = build(t, dir, m.pkg)
+		}
+	}
+	for _, m := range mutants {
+		t.Run(m.rule, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), killTime)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, binaries[m.pkg], "-test.run", "^"+m.test+"$")
+			cmd.Dir = filepath.Join("..", "..", m.pkg)
+			cmd.Env = append(os.Environ(), "TIDELOCK_MUTANT="+m.rule)
+			out, err := cmd.CombinedOutput()
+			if err == nil {
+				t.Fatalf("%s passes without the rule %q: it does not pin it", m.test, m.rule)
+			}
+			if !strings.Contains(string(out), "--- FAIL: "+strings.Split(m.test, "/")[0]) {
+				t.Fatalf("%s ended in another way than by failing: %v\n%s", m.test, err, out)
+			}
+		})
+	}
+}
+
+// TestEveryRuleIsListed finds the rules in the sources and holds them against the table.
+func TestEveryRuleIsListed(t *testing.T) {
+	listed := make(map[string]bool)
+	for _, m := range mutants {
+		listed[m.rule] = true
+	}
+	found := make(map[string]bool)
+	for _, pkg := range []string{"cache", "outbox", "reader", "relay", "writer"} {
+		files, err := filepath.Glob(filepath.Join("..", "..", pkg, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no sources of %s: %v", pkg, err)
+		}
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, call := range []string{`mutant.On("`, `mutant.Text("`} {
+				for _, rest := range strings.Split(string(source), call)[1:] {
+					rule, _, _ := strings.Cut(rest, `"`)
+					found[rule] = true
+				}
+			}
+		}
+	}
+	for rule := range found {
+		if !listed[rule] {
+			t.Errorf("the rule %q can be switched off, and no test is named that notices", rule)
+		}
+	}
+	for rule := range listed {
+		if !found[rule] {
+			t.Errorf("the rule %q is listed and stands nowhere in the sources", rule)
+		}
+	}
+}
+
+func build(t *testing.T, dir, pkg string) string {
+	t.Helper()
+	out := filepath.Join(dir, pkg+".test")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-tags", "mutants", "-c", "-o", out, "./"+pkg)
+	cmd.Dir = filepath.Join("..", "..")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building the suite of %s with mutants: %v\n%s", pkg, err, text)
+	}
+	return out
+}
