@@ -1,0 +1,59 @@
+# Everything here works as root and as a plain user, from a clean clone. See CONTRIBUTING.md.
+
+PKGS      ?= ./...
+TESTFLAGS ?=
+ARGS      ?=
+
+# The linters have a module file of their own, so that the product's go.mod stays the product's.
+TOOL := go tool -modfile=internal/tools/go.mod
+
+# Go stamps the commit into the binary, and fails where git cannot tell it: in an archive, or in somebody else's clone.
+VCS := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 || echo -buildvcs=false)
+
+.NOTPARALLEL:
+.PHONY: help deps servers build demo dev test vet lint gofmt gofix staticcheck depguard revive clean
+
+help: ## list the targets
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install Postgres, Valkey and a C compiler, where they are missing
+	@sh internal/tools/deps.sh
+
+servers:
+	@sh internal/tools/deps.sh servers
+
+build: ## build bin/tidelock
+	@mkdir -p bin
+	go build $(VCS) -o bin/tidelock ./cmd/tidelock
+
+demo: servers build ## run the demo, with ARGS="..."
+	bin/tidelock demo $(ARGS)
+
+dev: servers build ## start Postgres, Valkey and NATS to develop against, with ARGS="..."
+	bin/tidelock dev $(ARGS)
+
+test: deps vet lint ## vet, lint and test, with PKGS=./cache and TESTFLAGS="-run TestX -v"
+	go test -race -count=1 $(TESTFLAGS) $(PKGS)
+
+vet:
+	go vet $(PKGS)
+
+lint: gofmt gofix staticcheck depguard revive ## check format, imports and comments; make -k lint shows all at once
+
+gofmt:
+	@files=$$("$$(go env GOROOT)/bin/gofmt" -l .); [ -z "$$files" ] || { echo "run gofmt -w on:" $$files; exit 1; }
+
+gofix:
+	go fix -diff $(PKGS)
+
+staticcheck: # settings in staticcheck.conf
+	$(TOOL) staticcheck $(PKGS)
+
+depguard: # settings in .depguard.yaml
+	$(TOOL) depguard $(PKGS)
+
+revive:
+	$(TOOL) revive -config internal/tools/revive.toml $(PKGS)
+
+clean: ## remove what was built
+	rm -rf bin
