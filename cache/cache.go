@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -115,9 +117,9 @@ func New(_ context.Context, cfg Config) (*Cache, error) {
 
 // options turns the URL into the client's options, with the few settings that our promises need.
 func options(cfg Config) (valkey.ClientOption, error) {
-	option, err := valkey.ParseURL(cfg.URL)
+	option, err := parseURL(cfg.URL)
 	if err != nil {
-		return option, fmt.Errorf("cache: URL is not usable (want valkey://user:password@host:port/db): %w", redact(err, cfg.URL))
+		return option, fmt.Errorf("cache: URL is not usable (want valkey://user:password@host:port/db): %w", err)
 	}
 	option.DisableRetry = true // the library retries reads until the context ends
 	option.DisableCache = true
@@ -129,9 +131,21 @@ func options(cfg Config) (valkey.ClientOption, error) {
 	return option, nil
 }
 
-// redact keeps a URL, which may bear a password, out of an error's text.
-func redact(err error, url string) error {
-	return errors.New(strings.ReplaceAll(err.Error(), url, "the given text"))
+// parseURL says what is wrong in words of its own. The errors of the parsers quote pieces of the text, and where a
+// password was not escaped a piece of any part may be a piece of the password.
+func parseURL(text string) (valkey.ClientOption, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil, u.Fragment != "":
+		return valkey.ClientOption{}, errors.New("it is no URL; in a password each of :/?#[]@% must be escaped, / as %2F for example")
+	case !slices.Contains([]string{"valkey", "valkeys", "redis", "rediss", "unix"}, u.Scheme):
+		return valkey.ClientOption{}, errors.New("its scheme is none of valkey, valkeys, redis, rediss and unix")
+	}
+	option, err := valkey.ParseURL(text)
+	if err != nil {
+		return option, errors.New("its path is not a database number, or a parameter has a value that cannot be read")
+	}
+	return option, nil
 }
 
 // Close stops the probe and closes the connections. Calls after it fail.
@@ -192,7 +206,7 @@ func (c *Cache) ask(ctx context.Context) error {
 	defer cancel()
 	client := *c.client.Load()
 	err := client.Do(ctx, client.B().Set().Key("tidelock:probe").Value("1").PxMilliseconds(1000).Build()).Error()
-	if refusal, ok := valkey.IsValkeyErr(err); ok && !transient(refusal.Error()) {
+	if v, _ := translate(err); v == healthy {
 		return nil
 	}
 	return err
@@ -228,7 +242,7 @@ func translate(err error) (verdict, error) {
 	if errors.Is(err, context.Canceled) {
 		return unclear, err
 	}
-	if reply, ok := valkey.IsValkeyErr(err); ok && !transient(reply.Error()) {
+	if reply, ok := valkey.IsValkeyErr(err); ok && !transient(reply.Error()) && !barred(reply.Error()) {
 		return healthy, err
 	}
 	return failing, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -245,8 +259,14 @@ func (c *Cache) judge(err error) error {
 func transient(reply string) bool {
 	code, _, _ := strings.Cut(reply, " ")
 	switch code {
-	case "LOADING", "READONLY", "MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOAUTH", "MOVED", "ASK":
+	case "LOADING", "READONLY", "MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MOVED", "ASK":
 		return true
 	}
 	return false
+}
+
+// barred reports whether an error reply means that the server does not know us, whatever the command.
+func barred(reply string) bool {
+	code, _, _ := strings.Cut(reply, " ")
+	return code == "WRONGPASS" || code == "NOAUTH"
 }

@@ -48,7 +48,7 @@ func encode(kind Kind, version int64, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// decode reads an entry. Bytes without a header of ours give the zero Entry.
+// decode reads an entry. Bytes without a header of ours give the zero Entry. lua/entry.lua says the same.
 func decode(raw []byte) Entry {
 	if len(raw) < len(tag)+4 || string(raw[:len(tag)]) != tag || raw[len(tag)+1] != ' ' {
 		return Entry{}
@@ -58,26 +58,33 @@ func decode(raw []byte) Entry {
 	if end < 0 {
 		return Entry{}
 	}
-	number, ticket, _ := bytes.Cut(raw[len(tag)+2:end], []byte{' '})
+	number, ticket, more := bytes.Cut(raw[len(tag)+2:end], []byte{' '})
 	version, ok := parseVersion(number)
-	if !ok {
+	switch {
+	case !ok:
 		return Entry{}
-	}
-	switch kind {
-	case Value:
+	case kind == Value && !more:
 		return Entry{Kind: kind, Version: version, Payload: raw[end+1:]}
-	case Absent:
+	case kind == Absent && !more:
 		return Entry{Kind: kind, Version: version}
-	case Placeholder:
+	case kind == Placeholder && isToken(ticket):
 		return Entry{Kind: kind, Version: version, Ticket: string(ticket)}
-	default:
-		return Entry{}
 	}
+	return Entry{}
 }
 
-// parseVersion reads digits without allocating; it refuses what an int64 cannot hold.
+func isToken(text []byte) bool {
+	for _, b := range text {
+		if (b < '0' || b > '9') && (b < 'A' || b > 'Z') && (b < 'a' || b > 'z') {
+			return false
+		}
+	}
+	return len(text) > 0
+}
+
+// parseVersion reads digits without allocating; it refuses what an int64 cannot hold and what strconv would not write.
 func parseVersion(digits []byte) (int64, bool) {
-	if len(digits) == 0 || len(digits) > 19 {
+	if len(digits) == 0 || len(digits) > 19 || digits[0] == '0' && len(digits) > 1 {
 		return 0, false
 	}
 	var v int64

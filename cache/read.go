@@ -23,7 +23,8 @@ func (c *Cache) Get(ctx context.Context, key string) (Entry, error) {
 	return decode(raw), nil
 }
 
-// GetMany returns the entries of all keys, in their order, with one MGET a server. A key of another type reads as nothing.
+// GetMany returns the entries of all keys, in their order, with one MGET, in a cluster one a slot. A key of another type
+// reads as nothing.
 func (c *Cache) GetMany(ctx context.Context, keys []string) ([]Entry, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -56,15 +57,20 @@ type Held struct {
 // Ticket must be called before Postgres is read for a fill. For each key it returns the value found, or a placeholder whose
 // Ticket the fill has to show. All keys go in one pipeline.
 func (c *Cache) Ticket(ctx context.Context, keys []string) []Held {
-	return c.ticket(ctx, keys, "-1")
+	return c.ticket(ctx, keys, -1)
 }
 
 // TicketHeaders is Ticket for whoever does not need the payload: a value found comes without it.
 func (c *Cache) TicketHeaders(ctx context.Context, keys []string) []Held {
-	return c.ticket(ctx, keys, strconv.Itoa(headerMax-1))
+	held := c.ticket(ctx, keys, headerMax-1)
+	for i := range held {
+		held[i].Payload = nil // the first few bytes of it
+	}
+	return held
 }
 
-func (c *Cache) ticket(ctx context.Context, keys []string, last string) []Held {
+// ticket asks for the entries' bytes up to the index last, -1 for all of them.
+func (c *Cache) ticket(ctx context.Context, keys []string, last int) []Held {
 	held := make([]Held, len(keys))
 	client, ctx, cancel, err := c.begin(ctx)
 	if err != nil {
@@ -77,7 +83,7 @@ func (c *Cache) ticket(ctx context.Context, keys []string, last string) []Held {
 	ttl := strconv.FormatInt(c.cfg.placeholderTTL().Milliseconds(), 10)
 	calls := make([]call, len(keys))
 	for i, key := range keys {
-		calls[i] = call{key: key, args: []string{rand.Text(), ttl, last}}
+		calls[i] = call{key: key, args: []string{rand.Text(), ttl, strconv.Itoa(last)}}
 	}
 	var worst verdict
 	for i, result := range ticketScript.run(ctx, client, calls) {

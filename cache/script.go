@@ -7,9 +7,10 @@ import (
 	"encoding/hex"
 
 	"github.com/valkey-io/valkey-go"
-
-	"github.com/tidelock-cache/tidelock/internal/mutant"
 )
+
+//go:embed lua/entry.lua
+var entrySource string
 
 //go:embed lua/ticket.lua
 var ticketSource string
@@ -18,8 +19,8 @@ var ticketSource string
 var applySource string
 
 var (
-	ticketScript = newScript(ticketSource)
-	applyScript  = newScript(mutateApply(applySource))
+	ticketScript = newScript(entrySource + mutate(ticketSource, ticketMutants))
+	applyScript  = newScript(entrySource + mutate(applySource, applyMutants))
 )
 
 // script is a Lua script run by its hash. The library's own ExecMulti loads the script on every node at every call and
@@ -63,16 +64,4 @@ func (s script) run(ctx context.Context, client valkey.Client, calls []call) []v
 		results[lost[i]] = result
 	}
 	return results
-}
-
-// mutateApply switches rules of the script off in a mutants build.
-func mutateApply(src string) string {
-	src = mutant.Text("version-compare", src, "if not older(bound, version) then\n    return 'superseded'", "if false then\n    return 'superseded'")
-	src = mutant.Text("token-on-fill", src, "ticket ~= '' and ticket == token", "(who == 'F' or ticket ~= '') and (who == 'F' or ticket == token)")
-	src = mutant.Text("fill-onto-nothing", src, "if who == 'F' then\n    return 'refused'\n  end\n  if who == 'C' and entry ~= '' then", "if who == 'F' then\n    return store(entry, ARGV[3], 'applied')\n  end\n  if who == 'C' and entry ~= '' then")
-	src = mutant.Text("allocate-without-ticket", src, "return placeholder(version, ARGV[6], 'check ' .. ARGV[6])", "return store(entry, ARGV[3], 'applied')")
-	src = mutant.Text("raise-bound", src, "if older(bound, version) then\n  return placeholder(version, token, reply)\nend", "")
-	src = mutant.Text("bound-on-replace", src, "ticket == token and not older(version, bound) then", "ticket == token then")
-	src = mutant.Text("drop-on-oom", src, "redis.call('UNLINK', KEYS[1])\n    return 'dropped'", "return 'dropped'")
-	return mutant.Text("invalidate-keeps-bound", src, "return placeholder(version, ARGV[6], 'settled')", "return placeholder('0', ARGV[6], 'settled')")
 }

@@ -67,6 +67,14 @@ func ParseToken(text string) (Token, error) {
 	if text == "" {
 		return Token{}, nil
 	}
+	t, err := parseToken(text)
+	if err == nil && t.String() != text { // the same content in another spelling, or a key twice
+		return Token{}, ErrToken
+	}
+	return t, err
+}
+
+func parseToken(text string) (Token, error) {
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(b) == 0 {
 		return Token{}, ErrToken

@@ -11,9 +11,9 @@
 --          dropped (no memory: the entry was deleted), rejected (the key held another type: it was deleted)
 local version, entry, who, ticket = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
 
--- Decimals without leading zeros, compared as text: a Lua number is exact only up to 2^53.
-local function older(a, b)
-  return #a < #b or (#a == #b and a < b)
+local function drop(reply)
+  redis.call('UNLINK', KEYS[1])
+  return reply
 end
 
 -- What cannot be stored must not leave an older value behind.
@@ -23,8 +23,7 @@ local function store(bytes, ttl, reply)
     return reply
   end
   if string.find(r.err, 'OOM', 1, true) then
-    redis.call('UNLINK', KEYS[1])
-    return 'dropped'
+    return drop('dropped')
   end
   return r
 end
@@ -41,10 +40,9 @@ if type(held) == 'table' then
   if who == 'F' then
     return 'refused'
   end
-  redis.call('UNLINK', KEYS[1])
-  return 'rejected'
+  return drop('rejected')
 end
-local kind, bound, token = string.match(held, '^tl1 ([VAP]) (%d+) ?(%w*)\n')
+local kind, bound, token = parse(held)
 
 if not kind then
   -- Nothing, or bytes that are not ours and so say nothing of versions: only a ticket can tell what is the latest.
@@ -54,10 +52,8 @@ if not kind then
   if who == 'C' and entry ~= '' then
     return placeholder(version, ARGV[6], 'check ' .. ARGV[6])
   end
-  if held ~= '' then
-    redis.call('UNLINK', KEYS[1])
-  end
-  return 'settled'
+  -- To nothing this changes nothing, but a replica refuses it: what it lacks, its primary may hold.
+  return drop('settled')
 end
 
 if kind ~= 'P' then

@@ -6,7 +6,7 @@
 -- Replies with the entry, found or just left: a value, or a placeholder with its token. Tokens are shared.
 -- A key of another type than string is an error (WRONGTYPE): it is not ours to destroy on a read.
 local held = redis.call('GETRANGE', KEYS[1], 0, ARGV[3])
-if string.match(held, '^tl1 [VAP] %d+ ?%w*\n') then
+if parse(held) then
   return held
 end
 local left = 'tl1 P 0 ' .. ARGV[1] .. '\n'
