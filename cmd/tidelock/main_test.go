@@ -213,7 +213,14 @@ func TestDemoTellsNoLie(t *testing.T) {
 }
 
 func TestDevLeavesNothingBehind(t *testing.T) {
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { // postgres runs as another user when we are root
+		t.Fatal(err)
+	}
 	cmd := command(t.Context(), []string{"TMPDIR=" + dir}, "dev")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
