@@ -24,6 +24,9 @@ var files embed.FS
 // table keeps the versions of the schema beside what they describe.
 const table = "tidelock.schema_version"
 
+// lockSeconds is how long one who migrates waits for another. The lock is asked for once a second.
+const lockSeconds = 300
+
 // Status is one migration and when it was applied: the zero time when it was not.
 type Status struct {
 	Version int64
@@ -82,7 +85,7 @@ func with(ctx context.Context, url string, do func(*goose.Provider) error) error
 	if err := makeSchema(ctx, db); err != nil {
 		return err
 	}
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockSeconds))
 	if err != nil {
 		return fmt.Errorf("preparing the migration lock: %w", err)
 	}

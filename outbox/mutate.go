@@ -6,10 +6,15 @@ import "github.com/tidelock-cache/tidelock/internal/mutant"
 var (
 	lockText   = mutate(lockSQL, `ORDER BY k.key COLLATE "C"`)
 	recordText = mutate(recordSQL, `ORDER BY change.key COLLATE "C"`)
-	floorText  = mutant.Text("floor-by-xid", floorSQL, "WHERE at < clock_timestamp() - $1::interval AND xid <= pg_snapshot_xmin(pg_current_snapshot())),", "WHERE at < clock_timestamp() - $1::interval),")
+	floorText  = mutateFloor(floorSQL)
 )
 
 func mutate(sql, order string) string {
 	sql = mutant.Text("version-after-lock", sql, "SET version = nextval('tidelock.version_seq')", "SET version = excluded.version")
 	return mutant.Text("sorted-locks", sql, order, "")
+}
+
+func mutateFloor(sql string) string {
+	sql = mutant.Text("floor-by-xid", sql, "WHERE at < clock_timestamp() - $1::interval AND xid <= pg_snapshot_xmin(pg_current_snapshot())),", "WHERE at < clock_timestamp() - $1::interval),")
+	return mutant.Text("floor-below-pending", sql, "(SELECT min(version) - 1 FROM tidelock.outbox WHERE aside IS NULL)", "NULL")
 }

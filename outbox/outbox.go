@@ -164,10 +164,16 @@ func wrap(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
+	return fmt.Errorf("%s: %w", doing, Explain(err))
+}
+
+// Explain adds ErrNoSchema to an error that means it. It is for whoever sends a batch that Append or Insert has queued statements in:
+// such a statement fails as part of the batch.
+func Explain(err error) error {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == "3F000" || e.Code == "42P01" || e.Code == "42703") {
-		return fmt.Errorf("%s: %w (%w)", doing, ErrNoSchema, err)
+		return fmt.Errorf("%w (%w)", ErrNoSchema, err)
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return err
 }
 
 // sorted keeps the order in which rows are locked the same for everyone.

@@ -3,6 +3,8 @@ package outbox
 import (
 	"context"
 	_ "embed"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -96,8 +98,8 @@ func Release(ctx context.Context, db DB, versions []int64, after time.Duration) 
 func SetAside(ctx context.Context, db DB, reasons map[int64]string) error {
 	var versions []int64
 	var texts []string
-	for version, reason := range reasons {
-		versions, texts = append(versions, version), append(texts, reason)
+	for _, version := range slices.Sorted(maps.Keys(reasons)) {
+		versions, texts = append(versions, version), append(texts, reasons[version])
 	}
 	_, err := db.Exec(ctx, setAsideSQL, versions, texts)
 	return wrap("setting records aside", err)

@@ -1,8 +1,8 @@
 // Package reader gets values from the cache, and from Postgres what the cache does not hold, filling it on the way.
 //
 // A miss takes a ticket from the cache, reads the key's version in Postgres, then runs the caller's load, and offers the
-// result to the cache under that version with that ticket. So a value is at least as new as its label, and a load that was
-// overtaken by a write, a flush, an eviction or a long pause is refused by the cache, while its caller still gets what it
+// result to the cache under that version with that ticket, unless the version has changed meanwhile. So what is cached is of
+// exactly the version that it is labelled with, and a load that was overtaken by a write, a flush, an eviction or a long pause is refused by the cache, while its caller still gets what it
 // read. In one process a key has at most one load under way and one waiting: a caller shares only a load that
 // begins after the caller asked. A key without a row is cached as absent for a shorter time.
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,12 +14,8 @@ import (
 	"github.com/tidelock-cache/tidelock/internal/mutant"
 )
 
-// fetch is the flight itself: ticket, version, row, fill, in this order.
+// fetch is the flight itself: ticket, version, row, version again, fill, in this order.
 func (r *Raw) fetch(ctx context.Context, f *flight) map[string]landing {
-	if mutant.On("ticket-before-load") {
-		results := make(map[string]landing, len(f.keys))
-		return r.offer(ctx, r.readRows(ctx, f.keys, results), r.cache.Ticket(ctx, f.keys), f.keys, results)
-	}
 	held := r.cache.Ticket(ctx, f.keys)
 	results := make(map[string]landing, len(f.keys))
 	var missing []string
@@ -71,6 +68,17 @@ func (r *Raw) readBoth(ctx context.Context, keys []string) (versions map[string]
 	return versions, rows, err
 }
 
+// unchanged returns the keys whose version is still the one that results has. Only they may fill the cache: a value newer than its label would be
+// replaced by a late apply of a version between the two, and readers would see the key go back.
+func (r *Raw) unchanged(ctx context.Context, keys []string, results map[string]landing) map[string]bool {
+	same := make(map[string]bool, len(keys))
+	versions, err := r.versions(ctx, keys)
+	for _, key := range keys {
+		same[key] = err == nil && versions[key] == results[key].entry.Version || mutant.On("exact-label")
+	}
+	return same
+}
+
 func (r *Raw) versions(ctx context.Context, keys []string) (map[string]int64, error) {
 	rows, err := r.cfg.DB.Query(ctx, versionsSQL, keys)
 	if err != nil {
@@ -101,12 +109,20 @@ func (r *Raw) rows(ctx context.Context, keys []string) (rows map[string][]byte, 
 
 // offer fills the cache with what was read, one pipeline for all keys. Whatever becomes of it, the callers get what was read.
 func (r *Raw) offer(ctx context.Context, ok bool, tickets []cache.Held, keys []string, results map[string]landing) map[string]landing {
-	if !ok {
+	if !ok || !slices.ContainsFunc(tickets, func(held cache.Held) bool { return held.Err == nil }) {
 		return results
+	}
+	same := r.unchanged(ctx, keys, results)
+	if mutant.On("ticket-before-load") {
+		tickets = r.cache.Ticket(ctx, keys)
 	}
 	var fills []cache.Change
 	for i, key := range keys {
 		if tickets[i].Err != nil {
+			continue
+		}
+		if !same[key] {
+			r.refused.Add(1)
 			continue
 		}
 		e := results[key].entry

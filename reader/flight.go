@@ -35,7 +35,7 @@ type flight struct {
 
 // load returns what the keys hold now, sharing flights with other callers. When ctx ends the flights go on for the others.
 func (r *Raw) load(ctx context.Context, keys []string, need func(string) int64) map[string]landing {
-	aboard, err := r.book(ctx, keys, need)
+	aboard, err := r.book(keys, need)
 	found := make(map[string]landing, len(keys))
 	for _, key := range keys {
 		if err != nil {
@@ -53,7 +53,7 @@ func (r *Raw) load(ctx context.Context, keys []string, need func(string) int64) 
 }
 
 // book finds each key a flight that has not departed: one that waits already, or else one new flight for all the others.
-func (r *Raw) book(ctx context.Context, keys []string, need func(string) int64) (map[string]*flight, error) {
+func (r *Raw) book(keys []string, need func(string) int64) (map[string]*flight, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -82,18 +82,19 @@ func (r *Raw) book(ctx context.Context, keys []string, need func(string) int64) 
 		aboard[key] = of.waiting
 	}
 	if len(fresh.keys) > 0 {
-		ctx := context.WithoutCancel(ctx)
-		r.work.Go(func() { r.fly(ctx, fresh) })
+		r.work.Go(func() { r.fly(fresh) })
 	}
 	return aboard, nil
 }
 
-// fly waits for the flights before it and for a free slot, departs, loads, and lands.
-func (r *Raw) fly(ctx context.Context, f *flight) {
+// fly waits for the flights before it and for a free slot, departs, loads, and lands. It is nobody's in particular, so it
+// has a context of its own: a value in a caller's (a transaction, say) must not reach what others are served.
+func (r *Raw) fly(f *flight) {
 	for _, before := range f.after {
 		<-before.landed
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.loadTimeout())
+	f.after = nil // else a key that is always asked for keeps all that it ever held
+	ctx, cancel := context.WithTimeout(context.Background(), r.cfg.loadTimeout())
 	defer cancel()
 	err := r.slots.Acquire(ctx, 1)
 	r.depart(f)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/mutant"
 )
 
 //go:embed sql/versions.sql
@@ -31,7 +32,8 @@ type Config struct {
 	// DB is the primary that holds the schema tidelock. Required.
 	DB DB
 	// Load reads the rows of these keys from the primary and returns the payload of each that exists. It must see what was committed
-	// before it began: no replica, no other cache, no older snapshot. Required.
+	// before it began: no replica, no other cache, no older snapshot. It serves several callers at once, so its context bears
+	// none of their values; it must end with that context, for it holds one of the Loads. Required.
 	Load func(ctx context.Context, keys []string) (map[string][]byte, error)
 	// TTL is the time to live of what is filled, less up to a tenth by chance. Default 1 h.
 	TTL time.Duration
@@ -130,6 +132,7 @@ func (r *Raw) Stats() Stats {
 
 // Payload is what a read found.
 type Payload struct {
+	// Bytes must not be written to: callers who shared a load share them.
 	Bytes []byte
 	// Version is the entry's label: the value is at least as new as this version of the key.
 	Version int64
@@ -140,12 +143,14 @@ type Payload struct {
 // Option asks for more than a read gives by default.
 type Option func(*demand)
 
-// demand is the lowest version that a read of a key may return.
-type demand struct{ token cache.Token }
+// demand is what a read asks for beyond the default.
+type demand struct{ tokens []cache.Token }
 
-// AtLeast asks for a value that includes the write which gave the token, whatever the cache holds. A miss or an older entry
-// costs a read from Postgres, which refreshes the cache.
-func AtLeast(token cache.Token) Option { return func(d *demand) { d.token = token } }
+// AtLeast asks for a value that includes the write which gave the token, whatever the cache holds; of several tokens, the
+// writes of all. A miss or an older entry costs a read from Postgres, which refreshes the cache.
+func AtLeast(token cache.Token) Option {
+	return func(d *demand) { d.tokens = append(d.tokens, token) }
+}
 
 func demands(options []Option) demand {
 	var d demand
@@ -155,13 +160,22 @@ func demands(options []Option) demand {
 	return d
 }
 
+// version is the lowest version of key that the read may return.
+func (d demand) version(key string) int64 {
+	var need int64
+	for _, token := range d.tokens {
+		need = max(need, token.Version(key))
+	}
+	return need
+}
+
 // Get returns the key's payload, ErrNotFound when there is no row, a *cache.KeyError for a text that is no key, or a
 // *LoadError when the cache does not hold the key and Postgres does not answer.
 func (r *Raw) Get(ctx context.Context, key string, options ...Option) (Payload, error) {
 	if err := cache.CheckKey(key); err != nil {
 		return Payload{}, err
 	}
-	need := demands(options).token.Version(key)
+	need := demands(options).version(key)
 	if entry, err := r.cache.Get(ctx, key); err == nil && serves(entry, need) {
 		r.hits.Add(1)
 		return payload(entry, true)
@@ -190,9 +204,9 @@ func (r *Raw) GetMany(ctx context.Context, keys []string, options ...Option) (ma
 			return nil, err
 		}
 	}
-	token := demands(options).token
+	asked := demands(options)
 	got := make(map[string]Payload, len(keys))
-	missing := r.hitMany(ctx, keys, token, got)
+	missing := r.hitMany(ctx, keys, asked, got)
 	if len(missing) == 0 {
 		return got, nil
 	}
@@ -200,11 +214,11 @@ func (r *Raw) GetMany(ctx context.Context, keys []string, options ...Option) (ma
 		return got, err
 	}
 	r.misses.Add(int64(len(missing)))
-	return got, collect(r.load(ctx, missing, token.Version), missing, got)
+	return got, collect(r.load(ctx, missing, asked.version), missing, got)
 }
 
 // hitMany puts what the cache may serve into got and returns the other keys, each once.
-func (r *Raw) hitMany(ctx context.Context, keys []string, token cache.Token, got map[string]Payload) []string {
+func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, got map[string]Payload) []string {
 	entries, err := r.cache.GetMany(ctx, keys)
 	seen := make(map[string]bool, len(keys))
 	var missing []string
@@ -213,7 +227,7 @@ func (r *Raw) hitMany(ctx context.Context, keys []string, token cache.Token, got
 			continue
 		}
 		seen[key] = true
-		if err != nil || !serves(entries[i], token.Version(key)) {
+		if err != nil || !serves(entries[i], asked.version(key)) {
 			missing = append(missing, key)
 			continue
 		}
@@ -247,7 +261,10 @@ func collect(found map[string]landing, keys []string, got map[string]Payload) er
 	return &LoadError{Keys: failed, Err: cause}
 }
 
-func serves(e cache.Entry, need int64) bool { return e.Hit() && e.Version >= need }
+// serves reports whether the entry answers a read that may not get an older version than need.
+func serves(e cache.Entry, need int64) bool {
+	return e.Hit() && (e.Version >= need || mutant.On("at-least"))
+}
 
 func payload(e cache.Entry, hit bool) (Payload, error) {
 	if e.Kind == cache.Absent {

@@ -11,7 +11,8 @@ import (
 // Source says how values of type T are read from Postgres and kept in the cache.
 type Source[T any] struct {
 	// Load reads the rows of these keys from the primary and returns the value of each that exists. It must see what was committed
-	// before it began: no replica, no other cache, no older snapshot. Required.
+	// before it began: no replica, no other cache, no older snapshot. It serves several callers at once, so its context bears
+	// none of their values; it must end with that context, for it holds one of Config.Loads. Required.
 	Load func(ctx context.Context, keys []string) (map[string]T, error)
 	// Codec turns values into payloads. Default JSON.
 	Codec Codec[T]
@@ -43,8 +44,10 @@ func New[T any](cfg Config, source Source[T]) (*Reader[T], error) {
 		return r.encode(values)
 	}
 	var err error
-	r.raw, err = NewRaw(cfg)
-	return r, err
+	if r.raw, err = NewRaw(cfg); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 func (r *Reader[T]) encode(values map[string]T) (map[string][]byte, error) {

@@ -91,7 +91,7 @@ func (r *Relay) settle(ctx context.Context, claims []outbox.Claim) error {
 	var done []int64
 	var live []outbox.Record
 	for _, record := range records {
-		if record.Superseded {
+		if record.Superseded && !mutant.On("relay-skip-superseded") {
 			done = append(done, record.Version)
 			r.superseded.Add(1)
 			continue
@@ -136,23 +136,25 @@ func changes(records []outbox.Record, tickets map[string]cache.Held) []cache.Cha
 func (r *Relay) close(ctx context.Context, records []outbox.Record, replies []cache.Reply, done []int64) error {
 	rejected := make(map[int64]string)
 	var later []int64
+	attempts := 0
 	for i, reply := range replies {
 		record := records[i]
 		switch {
 		case reply.Outcome == cache.Rejected:
 			rejected[record.Version] = reply.Err.Error()
 			r.log.Warn("record_set_aside", zap.String("key", record.Key), zap.Int64("version", record.Version), zap.Error(reply.Err))
-		case reply.Outcome.Done():
+		case reply.Outcome.Done() || mutant.On("relay-retire-after-settled"):
 			done = append(done, record.Version)
 			r.settled.Add(1)
 		case errors.Is(reply.Err, cache.ErrUnavailable):
 			later = append(later, record.Version)
+			attempts = max(attempts, record.Attempts)
 		default:
 			r.log.Warn("record_failed", zap.String("key", record.Key), zap.Int64("version", record.Version), zap.Error(reply.Err))
-			r.release(ctx, []int64{record.Version}, putOff(record.Attempts))
+			r.release(ctx, []int64{record.Version}, putOff(time.Second, record.Attempts))
 		}
 	}
-	r.release(ctx, later, 0)
+	r.release(ctx, later, min(putOff(50*time.Millisecond, attempts), time.Second))
 	if len(rejected) > 0 {
 		r.aside.Add(int64(len(rejected)))
 		if err := outbox.SetAside(ctx, r.cfg.DB, rejected); err != nil {
@@ -165,7 +167,7 @@ func (r *Relay) close(ctx context.Context, records []outbox.Record, replies []ca
 	return outbox.Retire(ctx, r.cfg.DB, done)
 }
 
-// putOff is how long a record waits that the cache answered with an error of its own: it must not be in the others' way.
-func putOff(attempts int) time.Duration {
-	return min(time.Second<<min(attempts, 6), time.Minute)
+// putOff is how long a record waits that the cache did not take: longer each time, so that it is not in the others' way.
+func putOff(first time.Duration, attempts int) time.Duration {
+	return min(first<<min(attempts, 10), time.Minute)
 }

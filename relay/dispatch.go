@@ -18,8 +18,12 @@ const publishTimeout = 2 * time.Second
 func (r *Relay) dispatch(ctx context.Context) {
 	pause := patience(ctx)
 	ready := false // the stream was seen since the last failure
+	limit := r.cfg.batch()
 	for r.cfg.Cache.Wait(ctx) == nil {
-		more, err := r.dispatchOnce(ctx, &ready)
+		more, err := r.dispatchOnce(ctx, &ready, limit)
+		if err == nil {
+			limit = min(2*limit, r.cfg.batch())
+		}
 		switch {
 		case err == nil && more:
 			pause.Reset()
@@ -27,6 +31,7 @@ func (r *Relay) dispatch(ctx context.Context) {
 			pause.Reset()
 			r.idle(ctx)
 		case full(err):
+			limit = max(limit/2, 1) // what finds no room is claimed for nothing
 			sleep(ctx, r.cfg.poll())
 		default:
 			ready = false
@@ -48,7 +53,7 @@ func (r *Relay) idle(ctx context.Context) {
 }
 
 // dispatchOnce publishes one batch and reports whether there may be more. What it cannot publish it gives back.
-func (r *Relay) dispatchOnce(ctx context.Context, ready *bool) (more bool, err error) {
+func (r *Relay) dispatchOnce(ctx context.Context, ready *bool, limit int) (more bool, err error) {
 	if !*ready {
 		if _, err := r.ensure(ctx); err != nil {
 			return false, err
@@ -57,7 +62,7 @@ func (r *Relay) dispatchOnce(ctx context.Context, ready *bool) (more bool, err e
 	}
 	bounded, cancel := bounded(ctx, callTimeout)
 	defer cancel()
-	claims, seen, err := outbox.Take(bounded, r.cfg.DB, r.cfg.batch(), r.cfg.lease())
+	claims, seen, err := outbox.Take(bounded, r.cfg.DB, limit, r.cfg.lease())
 	if err != nil {
 		return false, err
 	}
@@ -72,7 +77,7 @@ func (r *Relay) dispatchOnce(ctx context.Context, ready *bool) (more bool, err e
 			return false, fmt.Errorf("publishing a chunk: %w", err)
 		}
 	}
-	return seen == r.cfg.batch(), nil
+	return seen == limit, nil
 }
 
 // release gives records back. If Postgres does not hear of it, they are due when their lease ends.
@@ -86,11 +91,11 @@ func (r *Relay) release(ctx context.Context, versions []int64, after time.Durati
 	}
 }
 
-// listen makes records due that their writers could not settle. One relay hears each nudge; one that gets lost costs
-// the rest of the grace.
+// listen makes records due that their writers could not settle. One relay of each stream, that is of each database, hears each nudge;
+// one that gets lost costs the rest of the grace.
 func (r *Relay) listen(ctx context.Context) {
 	nudges := make(chan *nats.Msg, 256)
-	subscription, err := r.cfg.NATS.ChanQueueSubscribe(outbox.NudgeSubject, consumerName, nudges)
+	subscription, err := r.cfg.NATS.ChanQueueSubscribe(outbox.NudgeSubject, r.cfg.stream(), nudges)
 	if err != nil {
 		r.log.Warn("listening_for_nudges_failed", zap.Error(err))
 		return

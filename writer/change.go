@@ -29,12 +29,15 @@ type Change struct {
 	Refresh func(ctx context.Context, tx pgx.Tx) ([]byte, error)
 }
 
-// Set gives the key a value. The payload must come from rows that this transaction has written or locked; for anything wider take Refresh.
+// Set gives the key a value. The payload must come from rows that this transaction has written or locked, as they are at its
+// end: an UPDATE that met no row gives nothing to set, a trigger that changes the row afterwards (AFTER, deferred) makes the payload
+// wrong. For anything wider take Refresh, or Invalidate.
 func Set(key string, payload []byte) Change {
 	return Change{Key: key, Kind: outbox.Set, Payload: payload}
 }
 
-// Absent says that the key's row is deleted: readers are told so from the cache.
+// Absent says that the key's row is deleted: readers are told so from the cache. Declare it only if a row was deleted: a DELETE
+// that met none may have overlooked one that another transaction has yet to commit.
 func Absent(key string) Change { return Change{Key: key, Kind: outbox.Absent} }
 
 // Invalidate says that the key's value has changed to something that this transaction does not know.

@@ -42,8 +42,9 @@ func (w *Writer) gather(first *queued) []*queued {
 	return group
 }
 
-// commitGroup commits all Puts of a group. When a statement fails the transaction is lost, so the rest goes again
-// without it; when a second one fails, or the culprit cannot be told, each goes in a transaction of its own.
+// commitGroup commits all Puts of a group. When a statement fails the transaction is lost, so the rest goes again without
+// it; when a second one fails, or the culprit cannot be told, each goes in a transaction of its own. A statement that
+// waits for somebody's lock must not keep its neighbours waiting, nor their locks: it is tried again by itself.
 func (w *Writer) commitGroup(group []*queued) {
 	slices.SortStableFunc(group, func(a, b *queued) int { return cmp.Compare(a.put.Key, b.put.Key) })
 	for range 2 {
@@ -55,26 +56,39 @@ func (w *Writer) commitGroup(group []*queued) {
 		case err == nil:
 			w.finish(group)
 			return
-		case errors.Is(err, ErrUnknown) || lost(err) || len(group) == 1:
+		case errors.Is(err, ErrUnknown) || lost(err) || len(group) == 1 && !lockTimeout(err):
 			failAll(group, err)
 			return
 		case failed == nil:
 			w.commitAlone(group)
 			return
 		}
-		failed.fail(err)
 		group = slices.DeleteFunc(group, func(q *queued) bool { return q == failed })
+		if lockTimeout(err) {
+			w.commitAlone([]*queued{failed})
+			continue
+		}
+		failed.fail(err)
 	}
 	w.commitAlone(group)
 }
 
+// commitAlone commits each Put in a transaction of its own, a few at a time, while the committer goes on.
 func (w *Writer) commitAlone(group []*queued) {
-	for _, q := range present(group) {
-		if _, err := w.run([]*queued{q}); err != nil {
-			q.fail(err)
-			continue
-		}
-		w.finish([]*queued{q})
+	for _, q := range group {
+		w.work.Go(func() {
+			w.alone <- struct{}{}
+			defer func() { <-w.alone }()
+			one := present([]*queued{q})
+			if len(one) == 0 {
+				return
+			}
+			if _, err := w.run(one); err != nil {
+				q.fail(err)
+				return
+			}
+			w.finish(one)
+		})
 	}
 }
 
@@ -156,17 +170,31 @@ func (w *Writer) runOnce(ctx context.Context, group []*queued) (*queued, error) 
 	return nil, nil
 }
 
-// statements runs BEGIN and every Put's statement in one round trip.
-func (w *Writer) statements(ctx context.Context, conn *pgxpool.Conn, group []*queued) (*queued, error) {
+// statements runs BEGIN and every Put's statement in one round trip. An argument may have a method that panics: that is its
+// caller's affair, but on this goroutine nobody could recover it.
+func (w *Writer) statements(ctx context.Context, conn *pgxpool.Conn, group []*queued) (failed *queued, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			failed, err = nil, fmt.Errorf("encoding the arguments: panic: %v", p)
+		}
+	}()
 	var b pgx.Batch
-	b.Queue("begin")
+	opening := []string{"begin"}
+	if len(group) > 1 { // one by itself waits as long as it may take
+		opening = append(opening, "set local lock_timeout = '100ms'")
+	}
+	for _, sql := range opening {
+		b.Queue(sql)
+	}
 	for _, q := range group {
 		b.Queue(q.put.SQL, q.put.Args...)
 	}
 	results := conn.SendBatch(ctx, &b)
 	defer results.Close()
-	if _, err := results.Exec(); err != nil {
-		return nil, fmt.Errorf("beginning the transaction: %w", err)
+	for range opening {
+		if _, err := results.Exec(); err != nil {
+			return nil, fmt.Errorf("beginning the transaction: %w", err)
+		}
 	}
 	for _, q := range group {
 		rows, err := results.Query()
@@ -180,7 +208,13 @@ func (w *Writer) statements(ctx context.Context, conn *pgxpool.Conn, group []*qu
 			return q, err
 		}
 	}
-	return nil, results.Close()
+	if err := results.Close(); err != nil {
+		return nil, err
+	}
+	if conn.Conn().PgConn().TxStatus() == 'I' {
+		return nil, ErrOwnTx
+	}
+	return nil, nil
 }
 
 // attributable reports whether the error is surely that of the statement at hand.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tidelock-cache/tidelock/internal/mutant"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -33,6 +34,12 @@ var (
 func retryable(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (e.Code == "40001" || e.Code == "40P01")
+}
+
+// lockTimeout reports whether a statement of a group waited too long for a lock.
+func lockTimeout(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "55P03"
 }
 
 // statementFailed reports whether err is Postgres's answer to a statement, after which the connection lives.
@@ -62,11 +69,8 @@ func commitError(ctx context.Context, err error) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
-		if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == "3F000" || e.Code == "42P01") {
-			return fmt.Errorf("%w: %w", outbox.ErrNoSchema, err)
-		}
-		return err
-	case errors.Is(err, pgx.ErrTxCommitRollback), pgconn.SafeToRetry(err):
+		return outbox.Explain(err)
+	case errors.Is(err, pgx.ErrTxCommitRollback), pgconn.SafeToRetry(err), mutant.On("unknown-commit"):
 		return err
 	default:
 		return fmt.Errorf("%w: %w", ErrUnknown, err)

@@ -13,7 +13,9 @@ type Put struct {
 	// Key is the cache key.
 	Key string
 	// SQL is one statement that returns exactly one row. For a value its first column is the payload: text, json, jsonb
-	// or bytea. It must not end the transaction.
+	// or bytea, made of the row that the statement writes and of nothing else: a subquery over other rows may not see what a
+	// transaction under way does to them, and the older aggregate would stay in the cache. Write with Refresh is for that. It must
+	// not end the transaction, and no trigger may change the row after it.
 	SQL string
 	// Args are the statement's parameters.
 	Args []any
@@ -50,6 +52,9 @@ func (w *Writer) Put(ctx context.Context, put Put) (Result, error) {
 		put.Kind = outbox.Set
 	}
 	if err := w.check([]Change{{Key: put.Key, Kind: put.Kind, TTL: put.TTL}}); err != nil {
+		return Result{}, err
+	}
+	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
 	q := &queued{ctx: ctx, put: put, done: make(chan struct{})}

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"context"
+	"time"
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
@@ -26,6 +27,10 @@ func (w *Writer) settle(ctx context.Context, records []outbox.Record) Result {
 	return result
 }
 
+// allocateTimeout bounds the look at Postgres that lets a value into an empty key. The write is committed and settled by then;
+// its caller should not wait long for a connection only to have it cached.
+const allocateTimeout = 250 * time.Millisecond
+
 // allocate stores the values of keys that the cache did not hold, where the version is still the key's latest: a value
 // may be stored without an older one to replace only by whoever read Postgres after the placeholder was left.
 func (w *Writer) allocate(ctx context.Context, changes []cache.Change, replies []cache.Reply) {
@@ -39,7 +44,7 @@ func (w *Writer) allocate(ctx context.Context, changes []cache.Change, replies [
 	if len(at) == 0 {
 		return
 	}
-	bounded, cancel := context.WithTimeout(ctx, w.cfg.commitTimeout())
+	bounded, cancel := context.WithTimeout(ctx, allocateTimeout)
 	defer cancel()
 	latest, err := outbox.Latest(bounded, w.db, keys)
 	if err != nil {

@@ -35,6 +35,9 @@ func (tx *Tx) Change(changes ...Change) error {
 	return nil
 }
 
+// Begin begins a savepoint. Changes that are declared within it are forgotten when it is rolled back.
+func (tx *Tx) Begin(ctx context.Context) (pgx.Tx, error) { return beginSavepoint(ctx, tx.Tx, tx) }
+
 // Commit returns ErrOwnTx.
 func (tx *Tx) Commit(context.Context) error { return ErrOwnTx }
 
@@ -95,6 +98,9 @@ func (w *Writer) commit(ctx context.Context, do func(context.Context, *Tx) error
 	tx := &Tx{Tx: inner, w: w, changes: append([]Change(nil), changes...)}
 	if err := do(ctx, tx); err != nil {
 		return nil, err
+	}
+	if conn.Conn().PgConn().TxStatus() == 'I' {
+		return nil, ErrOwnTx // ended by SQL; the record would be committed apart from the row
 	}
 	var b pgx.Batch
 	if mutant.On("record-in-transaction") {
@@ -169,6 +175,9 @@ func needsRefresh(changes []Change) bool {
 // known, which it would not be if the connection were cut. That cancel may come late and hit whatever the connection does
 // next, so the connection is given up.
 func (w *Writer) sendCommit(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	committed := false
 	b.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
 		committed = tag.String() == "COMMIT"

@@ -92,12 +92,14 @@ type Writer struct {
 	log     *zap.Logger
 	settler *settler
 	puts    chan *queued
+	alone   chan struct{} // bounds the Puts that go by themselves
 
-	mu     sync.Mutex // guards closed, and calls against a Close that waits already
-	closed bool
-	calls  sync.WaitGroup
-	work   sync.WaitGroup // committers, and the inline applies of their groups
-	stop   chan struct{}
+	closing sync.Once
+	mu      sync.Mutex // guards closed, and calls against a Close that waits already
+	closed  bool
+	calls   sync.WaitGroup
+	work    sync.WaitGroup // committers, and the inline applies of their groups
+	stop    chan struct{}
 }
 
 // New checks that the schema is there and starts the background work. It fails when Postgres does not answer; the cache and NATS may be down.
@@ -108,7 +110,8 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 	if err := outbox.Check(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	w := &Writer{cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, puts: make(chan *queued), stop: make(chan struct{})}
+	w := &Writer{cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, puts: make(chan *queued), stop: make(chan struct{}),
+		alone: make(chan struct{}, cfg.committers())}
 	if w.log == nil {
 		w.log = zap.NewNop()
 	}
@@ -122,17 +125,15 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 // Close lets the calls under way finish, retires what is settled and returns when all background work has ended. Calls
 // after it return ErrClosed. Records that could not be retired are left to a relay.
 func (w *Writer) Close() {
-	w.mu.Lock()
-	if w.closed {
+	w.closing.Do(func() {
+		w.mu.Lock()
+		w.closed = true
 		w.mu.Unlock()
-		return
-	}
-	w.closed = true
-	w.mu.Unlock()
-	w.calls.Wait()
-	close(w.stop)
-	w.work.Wait()
-	w.settler.close()
+		w.calls.Wait()
+		close(w.stop)
+		w.work.Wait()
+		w.settler.close()
+	})
 }
 
 // enter keeps Close waiting until leave; it fails once the writer is closed.

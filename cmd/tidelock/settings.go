@@ -97,6 +97,7 @@ func (s *Settings) database(ctx context.Context, conns int32) (*pgxpool.Pool, er
 		return nil, fmt.Errorf("--database-url: %w", err)
 	}
 	cfg.MaxConns = max(cfg.MaxConns, conns)
+	cfg.ConnConfig.RuntimeParams["default_transaction_isolation"] = "read committed" // what our statements are written for
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("--database-url: %w", err)
@@ -151,6 +152,7 @@ func (s *Settings) nats(log *zap.Logger) (*nats.Conn, error) {
 		nats.Name("tidelock"),
 		nats.MaxReconnects(-1),
 		nats.RetryOnFailedConnect(true),
+		nats.IgnoreAuthErrorAbort(), // else the second refusal ends the tries for good
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {

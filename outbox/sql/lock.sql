@@ -1,9 +1,12 @@
 -- Takes the lock of each key and draws its next version. $1: the keys.
 -- A row that exists draws its version after its lock is held. For a new row the version is drawn before, and the CTE
 -- sees to it that the transaction has its xid by then: outbox prune counts on that. Sorted, so that two transactions
--- cannot lock each other out.
+-- cannot lock each other out. Never with synchronous_commit off: a crash would take commits back whose versions the
+-- cache has seen, and the sequence with them, and the cache would refuse what is written afterwards.
 WITH me AS MATERIALIZED (
-    SELECT pg_current_xact_id() AS xid
+    SELECT pg_current_xact_id() AS xid,
+           CASE WHEN current_setting('synchronous_commit') = 'off'
+                THEN set_config('synchronous_commit', 'on', true) END AS durable
 )
 INSERT INTO tidelock.versions AS v (key, version, xid)
 SELECT k.key, nextval('tidelock.version_seq'), me.xid
