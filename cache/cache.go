@@ -77,8 +77,14 @@ func (c Config) validate() error {
 // may or may not have taken effect in the server; versions make repeating it harmless.
 var ErrUnavailable = errors.New("cache unavailable")
 
+// callsMax bounds the calls under way. The library queues commands in a ring of 1,024 places for each connection, and
+// whoever finds no place there waits without a deadline. Calls that gave up keep their places until the connection
+// ends; with the breaker open after a few of them, half the ring is enough for those.
+const callsMax = 512
+
 // Cache is a connection to Valkey, safe for any number of goroutines.
 type Cache struct {
+	places  chan struct{} // one for each call under way
 	cfg     Config
 	option  valkey.ClientOption
 	client  atomic.Pointer[valkey.Client] // nil until the first connection
@@ -98,7 +104,7 @@ func New(_ context.Context, cfg Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{cfg: cfg, option: option, breaker: newBreaker(cfg.breakerFailures()), log: cfg.Log}
+	c := &Cache{places: make(chan struct{}, callsMax), cfg: cfg, option: option, breaker: newBreaker(cfg.breakerFailures()), log: cfg.Log}
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
@@ -212,17 +218,36 @@ func (c *Cache) ask(ctx context.Context) error {
 	return err
 }
 
-// begin returns the client and a context with the call's deadline.
+// begin returns the client and a context with the call's deadline. The call ends with what it returns to cancel it.
 func (c *Cache) begin(ctx context.Context) (valkey.Client, context.Context, context.CancelFunc, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, nil, err
 	}
 	client := c.client.Load()
 	if client == nil || !c.breaker.allow() {
-		return nil, nil, nil, fmt.Errorf("%w: circuit breaker is %v", ErrUnavailable, c.breaker.State())
+		return nil, nil, nil, c.notAllowed()
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.timeout())
-	return *client, ctx, cancel, nil
+	select {
+	case c.places <- struct{}{}:
+	case <-ctx.Done():
+		cancel()
+		_, err := translate(ctx.Err())
+		return nil, nil, nil, err
+	}
+	end := func() {
+		cancel()
+		<-c.places
+	}
+	if !c.breaker.allow() { // it may have opened while we waited
+		end()
+		return nil, nil, nil, c.notAllowed()
+	}
+	return *client, ctx, end, nil
+}
+
+func (c *Cache) notAllowed() error {
+	return fmt.Errorf("%w: circuit breaker is %v", ErrUnavailable, c.breaker.State())
 }
 
 // verdict is what one result says of the server's health.

@@ -53,18 +53,18 @@ func decode(raw []byte) Entry {
 	if len(raw) < len(tag)+4 || string(raw[:len(tag)]) != tag || raw[len(tag)+1] != ' ' {
 		return Entry{}
 	}
-	kind := Kind(raw[len(tag)])
-	end := bytes.IndexByte(raw[:min(len(raw), headerMax)], '\n')
+	kind, rest := Kind(raw[len(tag)]), raw[len(tag)+2:]
+	end := bytes.IndexByte(rest[:min(len(rest), headerMax-len(tag)-2)], '\n')
 	if end < 0 {
 		return Entry{}
 	}
-	number, ticket, more := bytes.Cut(raw[len(tag)+2:end], []byte{' '})
+	number, ticket, more := bytes.Cut(rest[:end], []byte{' '})
 	version, ok := parseVersion(number)
 	switch {
 	case !ok:
 		return Entry{}
 	case kind == Value && !more:
-		return Entry{Kind: kind, Version: version, Payload: raw[end+1:]}
+		return Entry{Kind: kind, Version: version, Payload: rest[end+1:]}
 	case kind == Absent && !more:
 		return Entry{Kind: kind, Version: version}
 	case kind == Placeholder && isToken(ticket):

@@ -51,45 +51,63 @@ func (w *Writer) commitGroup(group []*queued) {
 		if group = present(group); len(group) == 0 {
 			return
 		}
-		failed, err := w.run(group)
+		alone := len(group) == 1
+		failed, err := w.run(group, alone)
 		switch {
 		case err == nil:
 			w.finish(group)
 			return
-		case errors.Is(err, ErrUnknown) || lost(err) || len(group) == 1 && !lockTimeout(err):
+		case errors.Is(err, ErrUnknown) || lost(err) || alone:
 			failAll(group, err)
 			return
 		case failed == nil:
-			w.commitAlone(group)
+			w.commitEach(group)
 			return
 		}
 		group = slices.DeleteFunc(group, func(q *queued) bool { return q == failed })
 		if lockTimeout(err) {
-			w.commitAlone([]*queued{failed})
+			w.work.Go(func() { w.commitWaiting(failed) })
 			continue
 		}
 		failed.fail(err)
 	}
-	w.commitAlone(group)
+	w.commitEach(group)
 }
 
-// commitAlone commits each Put in a transaction of its own, a few at a time, while the committer goes on.
-func (w *Writer) commitAlone(group []*queued) {
+// commitEach commits each Put in a transaction of its own, a few at a time, while the committer goes on. Any of them may be
+// one that waits for a lock, which must not keep the next from its turn.
+func (w *Writer) commitEach(group []*queued) {
 	for _, q := range group {
 		w.work.Go(func() {
-			w.alone <- struct{}{}
-			defer func() { <-w.alone }()
-			one := present([]*queued{q})
-			if len(one) == 0 {
-				return
-			}
-			if _, err := w.run(one); err != nil {
+			if err := w.commitAlone(q, w.alone, false); lockTimeout(err) {
+				w.commitWaiting(q)
+			} else if err != nil {
 				q.fail(err)
-				return
 			}
-			w.finish(one)
 		})
 	}
+}
+
+// commitWaiting commits a Put that waits for a lock, for as long as it may take.
+func (w *Writer) commitWaiting(q *queued) {
+	if err := w.commitAlone(q, w.waiting, true); err != nil {
+		q.fail(err)
+	}
+}
+
+// commitAlone commits one Put once there is a slot for it. An error is the caller's to pass on.
+func (w *Writer) commitAlone(q *queued, slots chan struct{}, patient bool) error {
+	slots <- struct{}{}
+	defer func() { <-slots }()
+	one := present([]*queued{q})
+	if len(one) == 0 {
+		return nil
+	}
+	if _, err := w.run(one, patient); err != nil {
+		return err
+	}
+	w.finish(one)
+	return nil
 }
 
 // present leaves out, with its context's error, whoever has gone before anything was done for it.
@@ -136,26 +154,26 @@ func distinct(group []*queued) ([]outbox.Record, map[string]int) {
 	return records, of
 }
 
-// run commits the group in one transaction, again while Postgres ends it for the sake of others. On an error it names the Put
-// whose statement failed, nil if it cannot tell.
-func (w *Writer) run(group []*queued) (failed *queued, err error) {
+// run commits the group in one transaction, again while Postgres ends it for the sake of others. A patient one waits for locks as
+// long as it may take. On an error it names the Put whose statement failed, nil if it cannot tell.
+func (w *Writer) run(group []*queued, patient bool) (failed *queued, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.commitTimeout())
 	defer cancel()
 	err = retry(ctx, func() error {
-		failed, err = w.runOnce(ctx, group)
+		failed, err = w.runOnce(ctx, group, patient)
 		return err
 	})
 	return failed, err
 }
 
-func (w *Writer) runOnce(ctx context.Context, group []*queued) (*queued, error) {
+func (w *Writer) runOnce(ctx context.Context, group []*queued, patient bool) (*queued, error) {
 	conn, err := w.db.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to postgres: %w", err)
 	}
 	defer conn.Release()
 	defer rollback(ctx, conn)
-	if failed, err := w.statements(ctx, conn, group); err != nil {
+	if failed, err := w.statements(ctx, conn, group, patient); err != nil {
 		return failed, err
 	}
 	records, of := distinct(group)
@@ -172,7 +190,7 @@ func (w *Writer) runOnce(ctx context.Context, group []*queued) (*queued, error) 
 
 // statements runs BEGIN and every Put's statement in one round trip. An argument may have a method that panics: that is its
 // caller's affair, but on this goroutine nobody could recover it.
-func (w *Writer) statements(ctx context.Context, conn *pgxpool.Conn, group []*queued) (failed *queued, err error) {
+func (w *Writer) statements(ctx context.Context, conn *pgxpool.Conn, group []*queued, patient bool) (failed *queued, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			failed, err = nil, fmt.Errorf("encoding the arguments: panic: %v", p)
@@ -180,7 +198,7 @@ func (w *Writer) statements(ctx context.Context, conn *pgxpool.Conn, group []*qu
 	}()
 	var b pgx.Batch
 	opening := []string{"begin"}
-	if len(group) > 1 { // one by itself waits as long as it may take
+	if !patient {
 		opening = append(opening, "set local lock_timeout = '100ms'")
 	}
 	for _, sql := range opening {

@@ -93,6 +93,7 @@ type Writer struct {
 	settler *settler
 	puts    chan *queued
 	alone   chan struct{} // bounds the Puts that go by themselves
+	waiting chan struct{} // bounds those of them that wait for a lock
 
 	closing sync.Once
 	mu      sync.Mutex // guards closed, and calls against a Close that waits already
@@ -111,7 +112,7 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 		return nil, err
 	}
 	w := &Writer{cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, puts: make(chan *queued), stop: make(chan struct{}),
-		alone: make(chan struct{}, cfg.committers())}
+		alone: make(chan struct{}, cfg.committers()), waiting: make(chan struct{}, cfg.committers())}
 	if w.log == nil {
 		w.log = zap.NewNop()
 	}

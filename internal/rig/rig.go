@@ -4,6 +4,7 @@ package rig
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,14 +21,31 @@ import (
 	"github.com/tidelock-cache/tidelock/writer"
 )
 
+// template is a database with the schema: to copy it is faster than to migrate each test's own.
+var template struct {
+	once sync.Once
+	name string // empty if it could not be made
+}
+
+func migrated(t testing.TB) string {
+	t.Helper()
+	template.once.Do(func() {
+		const name = "migrated"
+		if _, err := migrations.Up(t.Context(), stacktest.Template(t, name)); err != nil {
+			t.Fatalf("migrating: %v", err)
+		}
+		template.name = name
+	})
+	if template.name == "" {
+		t.Fatal("there is no database with the schema: see the test that failed first")
+	}
+	return template.name
+}
+
 // DB returns a pool on a fresh database with the schema, on the server that the package's tests share.
 func DB(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	url := stacktest.Database(t)
-	if _, err := migrations.Up(t.Context(), url); err != nil {
-		t.Fatalf("migrating: %v", err)
-	}
-	return Pool(t, url)
+	return Pool(t, stacktest.DatabaseLike(t, migrated(t)))
 }
 
 // Pool returns a pool on the database at url.

@@ -18,15 +18,34 @@ const adminTimeout = 30 * time.Second
 // are still in it, and returns its URL.
 func Database(t testing.TB) string {
 	t.Helper()
+	return DatabaseLike(t, "template1")
+}
+
+// DatabaseLike is Database for a copy of another database, which nobody may be connected to.
+func DatabaseLike(t testing.TB, template string) string {
+	t.Helper()
 	base := Postgres(t).URL()
 	name := "test_" + strings.ToLower(rand.Text())
-	admin(t, base, "CREATE DATABASE "+name)
+	admin(t, base, "CREATE DATABASE "+name+" TEMPLATE "+template)
 	t.Cleanup(func() { admin(t, base, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
+	return urlOf(t, base, name)
+}
+
+// Template makes a database that stays as long as the shared Postgres, for DatabaseLike, and returns its URL.
+func Template(t testing.TB, name string) string {
+	t.Helper()
+	base := Postgres(t).URL()
+	admin(t, base, "CREATE DATABASE "+name)
+	return urlOf(t, base, name)
+}
+
+func urlOf(t testing.TB, base, database string) string {
+	t.Helper()
 	u, err := url.Parse(base)
 	if err != nil {
 		t.Fatalf("stacktest: reading the URL of the server: %v", err)
 	}
-	u.Path = "/" + name
+	u.Path = "/" + database
 	return u.String()
 }
 

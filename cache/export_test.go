@@ -1,0 +1,7 @@
+package cache
+
+// Encode and Decode are for tests of the format alone.
+var (
+	Encode = encode
+	Decode = decode
+)

@@ -1,0 +1,170 @@
+package outbox_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidelock-cache/tidelock/internal/rig"
+	"github.com/tidelock-cache/tidelock/internal/stacktest"
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+func TestTakeKeepsTheNewestOfEachKey(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	for range 3 {
+		one(t, db, "a")
+	}
+	newest := []int64{one(t, db, "a"), one(t, db, "b")}
+	got, seen := take(t, db, 10, time.Hour)
+	sameSet(t, "claimed", got, newest)
+	sameSet(t, "left in the outbox", pending(t, db), newest)
+	if seen != 5 {
+		t.Errorf("looked at %d records, want 5", seen)
+	}
+}
+
+// TestUncommittedSupersedesNothing: the newer version may yet be rolled back.
+func TestUncommittedSupersedesNothing(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	version := one(t, db, "a")
+	newer := one(t, begin(t, db), "a")
+	got, _ := take(t, db, 10, time.Hour)
+	if !slices.Equal(got, []int64{version}) {
+		t.Errorf("claimed %v, want %d; %d is not committed", got, version, newer)
+	}
+}
+
+func TestClaimsSayWhatTheRelayNeeds(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	records := everyKind()
+	versions := add(t, db, 0, records...)
+	claims, _, err := outbox.Take(t.Context(), db, 10, time.Hour)
+	must(t, err)
+	want := []outbox.Claim{
+		{Version: versions[0], Key: "z", Allocate: true, Size: 3},
+		{Version: versions[1], Key: "ключ"},
+		{Version: versions[2], Key: "a"}, // an invalidation needs no ticket
+		{Version: versions[3], Key: "m"},
+	}
+	for _, w := range want {
+		if !slices.Contains(claims, w) {
+			t.Errorf("claims %+v lack %+v", claims, w)
+		}
+	}
+}
+
+func TestOldestDueFirst(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	var versions []int64
+	for i, ago := range []int{20, 50, 10, 40, 30} {
+		v := one(t, db, fmt.Sprint("k", i))
+		exec(t, db, "UPDATE tidelock.outbox SET due_at = now() - make_interval(secs => $2) WHERE version = $1", v, ago)
+		versions = append(versions, v)
+	}
+	for _, want := range [][]int64{{versions[1], versions[3]}, {versions[4], versions[0]}, {versions[2]}, nil} {
+		got, seen := take(t, db, 2, time.Hour)
+		sameSet(t, "claimed", got, want)
+		if seen != len(want) {
+			t.Errorf("looked at %d records, want %d", seen, len(want))
+		}
+	}
+}
+
+func TestNotDue(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	inGrace := add(t, db, time.Hour, set("grace", "x"))[0]
+	aside := one(t, db, "aside")
+	must(t, outbox.SetAside(t.Context(), db, map[int64]string{aside: "too large"}))
+	if got, seen := take(t, db, 10, time.Hour); seen != 0 {
+		t.Errorf("claimed %v of %d, want none", got, seen)
+	}
+	must(t, outbox.Hasten(t.Context(), db, []int64{inGrace, aside, 1 << 40}))
+	got, _ := take(t, db, 10, time.Hour)
+	sameSet(t, "claimed once hastened", got, []int64{inGrace})
+}
+
+func TestLeaseAndRelease(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	version := one(t, db, "k")
+	claimed := func(lease time.Duration) bool {
+		got, _ := take(t, db, 10, lease)
+		return slices.Equal(got, []int64{version})
+	}
+	if !claimed(50 * time.Millisecond) {
+		t.Fatal("a record that is due was not claimed")
+	}
+	stacktest.Eventually(t, patience, func() bool { return claimed(time.Hour) }, "the lease ends")
+	if claimed(time.Hour) {
+		t.Error("a leased record was claimed")
+	}
+	must(t, outbox.Release(t.Context(), db, []int64{version}, time.Hour))
+	if claimed(time.Hour) {
+		t.Error("a record was claimed before its delay was over")
+	}
+	must(t, outbox.Release(t.Context(), db, []int64{version}, 0))
+	if !claimed(time.Hour) {
+		t.Error("a released record was not claimed")
+	}
+	if attempts := value[int](t, db, "SELECT attempts FROM tidelock.outbox"); attempts != 3 {
+		t.Errorf("%d attempts, want one for each claim, 3", attempts)
+	}
+}
+
+// TestTakersPassEachOther: what one taker is busy with, another neither waits for nor gets.
+func TestTakersPassEachOther(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	for i := range 4 {
+		one(t, db, fmt.Sprint("k", i))
+	}
+	slow := begin(t, db)
+	first, _ := take(t, slow, 2, time.Hour)
+	second, _ := take(t, db, 10, time.Hour)
+	if len(first) != 2 || len(second) != 2 {
+		t.Errorf("claimed %v and %v, want two each", first, second)
+	}
+	sameSet(t, "claimed", append(first, second...), pending(t, db))
+}
+
+func TestNoRecordIsTakenTwice(t *testing.T) {
+	t.Parallel()
+	const records, takers = 1000, 4
+	db := wide(t, rig.DB(t), takers)
+	batch := make([]outbox.Record, records)
+	for i := range batch {
+		batch[i] = set(fmt.Sprint("k", i), "x")
+	}
+	versions := add(t, db, 0, batch...)
+	var mu sync.Mutex
+	var all []int64
+	var work sync.WaitGroup
+	for range takers {
+		work.Go(func() {
+			for {
+				claims, seen, err := outbox.Take(t.Context(), db, 17, time.Hour)
+				if err != nil {
+					t.Errorf("taking: %v", err)
+				}
+				if seen == 0 {
+					return // the rest is in the hands of the others
+				}
+				mu.Lock()
+				for _, c := range claims {
+					all = append(all, c.Version)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	work.Wait()
+	sameSet(t, "claimed by all", all, versions)
+}
