@@ -99,7 +99,7 @@ func (c *Cache) apply(ctx context.Context, changes []Change, who func(*Change) s
 	var worst verdict
 	for i, result := range applyScript.run(ctx, client, calls) {
 		text, err := result.ToString()
-		v, err := translate(err)
+		v, err := translate(ctx, err)
 		worst = max(worst, v)
 		replies[i] = reply(text, err)
 		if err := c.unstorable(&changes[i]); err != nil && replies[i].Outcome.Done() {

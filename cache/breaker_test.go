@@ -93,6 +93,28 @@ func TestCancellationIsNoFailure(t *testing.T) {
 	recovers(t, c)
 }
 
+// TestShortDeadlineIsNoFailure holds that a caller in a hurry does not open everybody's breaker on a server that is well.
+func TestShortDeadlineIsNoFailure(t *testing.T) {
+	t.Parallel()
+	c := rig.Cache(t, stacktest.Valkey(t).URL(), quick)
+	gaveUp := 0
+	for range 20 * failures {
+		for _, do := range cancelled(c) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Microsecond)
+			if err := do(ctx); errors.Is(err, context.DeadlineExceeded) {
+				gaveUp++
+			}
+			cancel()
+		}
+	}
+	if gaveUp == 0 {
+		t.Error("no call met its deadline")
+	}
+	if c.Breaker() != cache.Closed {
+		t.Errorf("the breaker is %v after %d callers gave up", c.Breaker(), gaveUp)
+	}
+}
+
 func cancelled(c *cache.Cache) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Get":     func(ctx context.Context) error { _, err := c.Get(ctx, "k"); return err },

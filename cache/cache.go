@@ -25,7 +25,8 @@ type Config struct {
 	URL string
 	// Tune may alter the options made from URL before they are used: a private CA, Sentinel's credentials, buffers.
 	Tune func(*valkey.ClientOption)
-	// Timeout bounds each call, also when its context allows more. Default 50 ms.
+	// Timeout bounds each call, also when its context allows more. Default 50 ms. Keep it below the callers' own deadlines: a
+	// deadline of theirs that ends a call sooner says nothing of the server, and does not count for the breaker.
 	Timeout time.Duration
 	// PayloadMax is the largest payload in bytes. Default 1 MiB.
 	PayloadMax int
@@ -212,10 +213,24 @@ func (c *Cache) ask(ctx context.Context) error {
 	defer cancel()
 	client := *c.client.Load()
 	err := client.Do(ctx, client.B().Set().Key("tidelock:probe").Value("1").PxMilliseconds(1000).Build()).Error()
-	if v, _ := translate(err); v == healthy {
+	if v, _ := translate(ctx, err); v == healthy {
 		return nil
 	}
 	return err
+}
+
+// hurried is the context of a call whose caller waits less long than we would.
+type hurried struct{ context.Context }
+
+// gaveUp reports whether a call ended because its caller's time was up. The error does not tell: depending on how the
+// library had sent the command, it is the context's or the connection's.
+func gaveUp(ctx context.Context) bool {
+	call, ok := ctx.(hurried)
+	if !ok {
+		return false
+	}
+	deadline, _ := call.Deadline()
+	return !time.Now().Before(deadline)
 }
 
 // begin returns the client and a context with the call's deadline. The call ends with what it returns to cancel it.
@@ -227,12 +242,16 @@ func (c *Cache) begin(ctx context.Context) (valkey.Client, context.Context, cont
 	if client == nil || !c.breaker.allow() {
 		return nil, nil, nil, c.notAllowed()
 	}
+	asked, limited := ctx.Deadline()
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.timeout())
+	if ours, _ := ctx.Deadline(); limited && !ours.Before(asked) {
+		ctx = hurried{ctx}
+	}
 	select {
 	case c.places <- struct{}{}:
 	case <-ctx.Done():
 		cancel()
-		_, err := translate(ctx.Err())
+		_, err := translate(ctx, ctx.Err())
 		return nil, nil, nil, err
 	}
 	end := func() {
@@ -259,8 +278,8 @@ const (
 	failing
 )
 
-// translate turns the library's error into ours.
-func translate(err error) (verdict, error) {
+// translate turns the library's error, of a call in ctx, into ours.
+func translate(ctx context.Context, err error) (verdict, error) {
 	if err == nil || valkey.IsValkeyNil(err) {
 		return healthy, nil
 	}
@@ -270,12 +289,15 @@ func translate(err error) (verdict, error) {
 	if reply, ok := valkey.IsValkeyErr(err); ok && !transient(reply.Error()) && !barred(reply.Error()) {
 		return healthy, err
 	}
+	if gaveUp(ctx) {
+		return unclear, fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
 	return failing, fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 // judge translates the error of a single call and tells the breaker.
-func (c *Cache) judge(err error) error {
-	v, err := translate(err)
+func (c *Cache) judge(ctx context.Context, err error) error {
+	v, err := translate(ctx, err)
 	c.breaker.record(v)
 	return err
 }

@@ -17,7 +17,7 @@ func (c *Cache) Get(ctx context.Context, key string) (Entry, error) {
 	}
 	defer cancel()
 	raw, err := client.Do(ctx, client.B().Get().Key(key).Build()).AsBytes()
-	if err = c.judge(err); err != nil {
+	if err = c.judge(ctx, err); err != nil {
 		return Entry{}, err
 	}
 	return decode(raw), nil
@@ -35,7 +35,7 @@ func (c *Cache) GetMany(ctx context.Context, keys []string) ([]Entry, error) {
 	}
 	defer cancel()
 	held, err := valkey.MGet(client, ctx, keys)
-	if err = c.judge(err); err != nil {
+	if err = c.judge(ctx, err); err != nil {
 		return nil, err
 	}
 	entries := make([]Entry, len(keys))
@@ -88,7 +88,7 @@ func (c *Cache) ticket(ctx context.Context, keys []string, last int) []Held {
 	var worst verdict
 	for i, result := range ticketScript.run(ctx, client, calls) {
 		raw, err := result.AsBytes()
-		v, err := translate(err)
+		v, err := translate(ctx, err)
 		if held[i].Err = err; err == nil {
 			held[i].Entry = decode(raw)
 		}

@@ -11,6 +11,7 @@ var (
 
 func mutate(sql, order string) string {
 	sql = mutant.Text("version-after-lock", sql, "SET version = nextval('tidelock.version_seq')", "SET version = excluded.version")
+	sql = mutant.Text("durable-commit", sql, "= 'off'", "= 'never'")
 	return mutant.Text("sorted-locks", sql, order, "")
 }
 

@@ -61,6 +61,10 @@ func TestUndecodablePayload(t *testing.T) {
 	if err != nil || item.Value.Number != key || item.Hit || item.Version != version {
 		t.Errorf("got %+v, %v; want it from Postgres", item, err)
 	}
+	if item, err = r.Get(t.Context(), key); err != nil || item.Value.Number != key || !item.Hit {
+		t.Errorf("got %+v, %v; want it from the cache, mended by the read before", item, err)
+	}
+	f.put(key, `{"Number": "LH`)
 	items, err := r.GetMany(t.Context(), []string{key, good})
 	if err != nil || items[key].Value.Number != key || items[key].Hit || !items[good].Hit {
 		t.Errorf("got %+v, %v; want the one from Postgres, the other from the cache", items, err)

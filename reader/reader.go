@@ -71,7 +71,8 @@ type Item[T any] struct {
 	Hit bool
 }
 
-// Get returns the key's value. Errors are those of Raw.Get. A payload in the cache that the codec cannot decode counts as a miss.
+// Get returns the key's value. Errors are those of Raw.Get. A payload in the cache that the codec cannot
+// decode counts as a miss and is dropped.
 func (r *Reader[T]) Get(ctx context.Context, key string, options ...Option) (Item[T], error) {
 	p, err := r.raw.Get(ctx, key, options...)
 	if err != nil {
@@ -82,6 +83,9 @@ func (r *Reader[T]) Get(ctx context.Context, key string, options ...Option) (Ite
 		return item, err
 	}
 	r.raw.log.Warn("undecodable_entry", zap.String("key", key), zap.Error(err))
+	if err := r.raw.cache.Drop(ctx, key); err != nil {
+		r.raw.log.Debug("drop_failed", zap.String("key", key), zap.Error(err))
+	}
 	if p, err = r.raw.miss(ctx, key, p.Version+1); err != nil {
 		return Item[T]{}, err
 	}

@@ -44,7 +44,7 @@ func TestCommitsAreDurable(t *testing.T) {
 			for name, do := range map[string]way{"Write": viaWrite, "Put": viaPut, "Record": viaRecord, "Refresh": viaRefresh} {
 				key := v.rows(t, name)[0]
 				must(t, onlyError(do(t.Context(), v, w, key, "new")))
-				v.holds(t, key, "new")
+				v.written(t, key)
 				if got := value[string](t, v, "SELECT setting FROM commits WHERE key = $1", key); got != want {
 					t.Errorf("%s commits with synchronous_commit = %s, want %s", name, got, want)
 				}

@@ -160,6 +160,31 @@ func TestBadPutFailsAlone(t *testing.T) {
 	}
 }
 
+// TestOneBadPutAmongMany: the others still share a transaction.
+func TestOneBadPutAmongMany(t *testing.T) {
+	t.Parallel()
+	v := newWorld(t)
+	w := v.writer(t, oneCommitter)
+	keys := v.warm(t, v.numbered(t, 64)...)
+	group := puts(keys)
+	group[17].SQL = bad["division by zero"].put.SQL
+	group[17].Args = group[17].Args[:1]
+	for i, a := range v.together(t, w, group) {
+		if i == 17 {
+			if !isPg("22012")(a.err) {
+				t.Errorf("the bad one: %v", a.err)
+			}
+			v.untouched(t, keys[i])
+			continue
+		}
+		must(t, a.err)
+		v.holds(t, keys[i], "new")
+	}
+	if n := value[int](t, v, "SELECT count(DISTINCT xmin::text) FROM item WHERE key = ANY ($1) AND value = 'new'", keys); n != 1 {
+		t.Errorf("the 63 good ones took %d transactions", n)
+	}
+}
+
 func TestAllBadPutsTogether(t *testing.T) {
 	t.Parallel()
 	v := newWorld(t)

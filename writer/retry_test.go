@@ -17,21 +17,35 @@ func (v *world) with(t *testing.T, setting string) *pgxpool.Pool {
 	return pool(t, v.db.Config().ConnString()+"&"+setting, 4)
 }
 
-// TestDeadlockIsRetried: somebody else holds the key and then wants the row, which the write holds while it waits for the key. The
-// write is the one that Postgres ends, for its patience is the shorter.
+// pauseSQL makes whoever has written an item wait for an advisory lock before anything else.
+const pauseSQL = `
+CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$;
+CREATE TRIGGER pause AFTER UPDATE ON item FOR EACH ROW EXECUTE FUNCTION pause()`
+
+// TestDeadlockIsRetried: somebody else holds the key and wants the row, which the write holds when it comes to wait for the key. The
+// write is the one that Postgres ends, for it looks first; it looks once, so it must be the last to wait.
 func TestDeadlockIsRetried(t *testing.T) {
 	t.Parallel()
 	v := newWorld(t)
+	v.exec(t, pauseSQL)
 	w := v.writer(t, func(c *writer.Config) { c.DB = v.with(t, "deadlock_timeout=50ms") })
 	for name, do := range map[string]way{"Write": viaWrite, "Put": viaPut} {
 		key := v.warm(t, v.rows(t, name)...)[0]
-		other := v.lockKey(t, key)
+		other, gate := v.lockKey(t, key), v.begin(t)
 		_, err := other.Exec(t.Context(), "SET LOCAL deadlock_timeout = '1min'")
+		must(t, err)
+		_, err = gate.Exec(t.Context(), "SELECT pg_advisory_xact_lock(7)")
 		must(t, err)
 		done := start(func() (writer.Result, error) { return do(t.Context(), v, w, key, "new") })
 		v.awaitWaiting(t, 1)
-		_, err = other.Exec(t.Context(), updateSQL, key, "other")
-		must(t, err)
+		otherDone := make(chan error, 1)
+		go func() {
+			_, err := other.Exec(t.Context(), updateSQL, key, "other")
+			otherDone <- err
+		}()
+		v.awaitWaiting(t, 2)
+		must(t, gate.Rollback(t.Context()))
+		must(t, <-otherDone)
 		must(t, other.Commit(t.Context()))
 		must(t, (<-done).err)
 		v.holds(t, key, "new")

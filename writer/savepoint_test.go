@@ -113,7 +113,7 @@ func TestChangesOfSavepoints(t *testing.T) {
 			}
 			for name, key := range s.keys {
 				if slices.Contains(test.want, name) {
-					v.holds(t, key, "new")
+					v.written(t, key)
 				} else {
 					v.untouched(t, key)
 				}
@@ -142,7 +142,7 @@ func TestSavepointTakesAnotherValueBack(t *testing.T) {
 	}, writer.Set(keys[1], []byte("new")))
 	must(t, err)
 	for _, key := range keys {
-		v.holds(t, key, "new")
+		v.written(t, key)
 	}
 }
 
@@ -169,8 +169,8 @@ func TestOwnEnd(t *testing.T) {
 			t.Errorf("%s: %v, want ErrOwnTx", name, err)
 		}
 		v.unrecorded(t, key)
-		must(t, onlyError(viaWrite(t.Context(), v, w, key, "newer"))) // the connection is as good as new
-		v.holds(t, key, "newer")
+		must(t, onlyError(viaWrite(t.Context(), v, w, key, "new"))) // the connection is as good as new
+		v.written(t, key)
 	}
 }
 
@@ -235,7 +235,7 @@ func TestPutEndsTheTransactionOfOthers(t *testing.T) {
 				continue
 			}
 			must(t, a.err)
-			v.holds(t, keys[i], "new")
+			v.written(t, keys[i])
 		}
 	}
 }

@@ -35,11 +35,11 @@ type settler struct {
 	mu       sync.Mutex // guards what follows
 	settled  []int64
 	deferred []int64
-	rejected map[int64]string
+	rejected map[int64]string // nil while there is none
 }
 
 func newSettler(db *pgxpool.Pool, conn *nats.Conn, log *zap.Logger) *settler {
-	s := &settler{db: db, nats: conn, log: log, wake: make(chan struct{}, 1), stop: make(chan struct{}), rejected: make(map[int64]string)}
+	s := &settler{db: db, nats: conn, log: log, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	s.done.Go(s.run)
 	return s
 }
@@ -54,6 +54,9 @@ func (s *settler) add(version int64, reply cache.Reply) {
 	defer s.mu.Unlock()
 	switch {
 	case reply.Outcome == cache.Rejected:
+		if s.rejected == nil {
+			s.rejected = make(map[int64]string)
+		}
 		s.rejected[version] = reply.Err.Error()
 	case reply.Outcome.Done() || mutant.On("retire-after-settled"):
 		s.settled = append(s.settled, version)
@@ -88,10 +91,7 @@ func (s *settler) run() {
 func (s *settler) flush() {
 	s.mu.Lock()
 	settled, deferred, rejected := s.settled, s.deferred, s.rejected
-	s.settled, s.deferred = nil, nil
-	if len(rejected) > 0 {
-		s.rejected = make(map[int64]string)
-	}
+	s.settled, s.deferred, s.rejected = nil, nil, nil
 	s.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)

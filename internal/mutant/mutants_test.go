@@ -12,7 +12,40 @@ import (
 
 // mutants names each rule that can be switched off, the package whose suite must notice, and the test that does. The same
 // tests run with the rule in place in the ordinary suite, where they must pass.
-var mutants = []struct{ rule, pkg, test string }{}
+var mutants = []struct{ rule, pkg, test string }{
+	{"version-compare", "cache", "TestApplyOntoValue"},
+	{"token-on-fill", "cache", "TestFill"},
+	{"fill-onto-nothing", "cache", "TestFill"},
+	{"allocate-without-ticket", "cache", "TestApplyOntoNothing"},
+	{"raise-bound", "cache", "TestApplyOntoPlaceholder"},
+	{"bound-on-replace", "cache", "TestApplyOntoPlaceholder"},
+	{"invalidate-keeps-bound", "cache", "TestInvalidate"},
+	{"foreign-is-nothing", "cache", "TestApplyOntoForeign"},
+	{"ticket-keeps-bound", "cache", "TestTicketKeepsPlaceholder"},
+	{"drop-on-oom", "cache", "TestNoMemory"},
+	{"drop-on-reject", "cache", "TestWrongType"},
+	{"settle-on-replica", "cache", "TestReplica"},
+	{"breaker-half-open", "cache", "TestStartsBeforeServer"},
+	{"version-after-lock", "outbox", "TestVersionOrderIsCommitOrder"},
+	{"sorted-locks", "outbox", "TestOverlappingKeysDoNotDeadlock"},
+	{"floor-by-xid", "outbox", "TestOpenTransactionHoldsTheFloor"},
+	{"floor-below-pending", "outbox", "TestPendingRecordHoldsTheFloor"},
+	{"durable-commit", "writer", "TestCommitsAreDurable"},
+	{"record-in-transaction", "writer", "TestRecordAndRowCommitTogether"},
+	{"refresh-after-lock", "writer", "TestRefreshSeesTheOtherRows"},
+	{"check-before-allocate", "writer", "TestNoZombie"},
+	{"retire-after-settled", "writer", "TestNotRetiredUntilSettled"},
+	{"apply-only-committed", "writer", "TestApplyOfWhatIsNotCommitted"},
+	{"unknown-commit", "writer", "TestCommitOfUnknownOutcome"},
+	{"ticket-before-load", "reader", "TestNoZombie"},
+	{"version-before-row", "reader", "TestContentNeverGoesBack"},
+	{"exact-label", "reader", "TestContentNeverGoesBack"},
+	{"share-only-later", "reader", "TestLoadBeginsAfterItsCallersAsked"},
+	{"at-least", "reader", "TestAtLeastSeesDeferredWrite"},
+	{"relay-ticket-before-read", "relay", "TestPausedRelayInstallsNothingOld"},
+	{"relay-skip-superseded", "relay", "TestSupersededOnItsWay"},
+	{"relay-retire-after-settled", "relay", "TestValkeyDown"},
+}
 
 // killTime bounds one run of a killing test.
 const killTime = 90 * time.Second
