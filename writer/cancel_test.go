@@ -97,19 +97,17 @@ func TestCancelledAfterTheCommit(t *testing.T) {
 	v := commonWorld(t)
 	p := rig.Proxy(t, hostPort(v.url))
 	w := v.writer(t, func(c *writer.Config) { c.Cache = slowCache(t, p) })
-	for name, do := range map[string]way{"Write": viaWrite, "Record": viaRecord} {
-		key := v.warm(t, v.rows(t, name)...)[0]
-		must(t, p.Slow(time.Hour))
-		ctx, cancel := context.WithCancel(t.Context())
-		done := start(func() (writer.Result, error) { return do(ctx, v, w, key, "new") })
-		v.awaitRow(t, key, "new")
-		cancel()
-		must(t, p.Heal())
-		if a := <-done; a.err != nil || a.result.Deferred() {
-			t.Errorf("got %+v, %v", a.result, a.err)
-		}
-		v.holds(t, key, "new")
+	key := v.warm(t, v.rows(t, "k")...)[0]
+	must(t, p.Slow(time.Hour))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := start(func() (writer.Result, error) { return viaWrite(ctx, v, w, key, "new") })
+	v.awaitRow(t, key, "new")
+	cancel()
+	must(t, p.Heal())
+	if a := <-done; a.err != nil || a.result.Deferred() {
+		t.Errorf("got %+v, %v", a.result, a.err)
 	}
+	v.holds(t, key, "new")
 }
 
 // TestPutCancelledInTheQueue: nothing was done for it yet.

@@ -44,7 +44,7 @@ func (w *Writer) gather(first *queued) []*queued {
 
 // commitGroup commits all Puts of a group. When a statement fails the transaction is lost, so the rest goes again without
 // it; when a second one fails, or the culprit cannot be told, each goes in a transaction of its own. A statement that
-// waits for somebody's lock must not keep its neighbours waiting, nor their locks: it is tried again by itself.
+// waits for somebody's lock must not keep its neighbours waiting, nor their locks, nor the committer: it is tried again by itself.
 func (w *Writer) commitGroup(group []*queued) {
 	slices.SortStableFunc(group, func(a, b *queued) int { return cmp.Compare(a.put.Key, b.put.Key) })
 	for range 2 {
@@ -52,10 +52,13 @@ func (w *Writer) commitGroup(group []*queued) {
 			return
 		}
 		alone := len(group) == 1
-		failed, err := w.run(group, alone)
+		failed, err := w.run(group, false)
 		switch {
 		case err == nil:
 			w.finish(group)
+			return
+		case alone && lockTimeout(err):
+			w.work.Go(func() { w.commitWaiting(group[0]) })
 			return
 		case errors.Is(err, ErrUnknown) || lost(err) || alone:
 			failAll(group, err)

@@ -19,13 +19,28 @@ import (
 // oneCommitter makes every Put go through one committer, so that a test can hold it up and decide who shares a group.
 func oneCommitter(c *writer.Config) { c.Committers = 1 }
 
-// together makes the Puts one group: they queue up behind one that waits for its row, which is then let go.
+// holdUp keeps a session busy for as long as somebody has the advisory lock. It does not wait for that lock: a Put that waits for
+// a lock does not keep its committer.
+const holdUp = `CREATE OR REPLACE FUNCTION hold_up(k text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE NOT pg_try_advisory_xact_lock(hashtext(k)) LOOP PERFORM pg_sleep(0.005); END LOOP;
+	RETURN k;
+END $$`
+
+// together makes the Puts one group: they queue up behind one that keeps the only committer busy until it is let go.
 func (v *world) together(t *testing.T, w *writer.Writer, puts []writer.Put) []answer {
 	t.Helper()
 	first := v.rows(t, "first in "+t.Name())[0]
-	row := v.lockRow(t, first)
-	firstDone := start(func() (writer.Result, error) { return w.Put(t.Context(), putting(first, "new")) })
-	v.awaitWaiting(t, 1)
+	v.exec(t, holdUp)
+	row := v.begin(t)
+	_, err := row.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtext($1))", first)
+	must(t, err)
+	firstDone := start(func() (writer.Result, error) {
+		return w.Put(t.Context(), writer.Put{Key: first, SQL: "SELECT hold_up($1)", Args: []any{first}})
+	})
+	stacktest.Eventually(t, patience, func() bool {
+		return value[int](t, v, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'") == 1
+	}, "the committer is busy")
 	answers := make([]answer, len(puts))
 	var work sync.WaitGroup
 	for i, put := range puts {

@@ -143,6 +143,22 @@ func TestLonePutWaits(t *testing.T) {
 	v.written(t, key)
 }
 
+// TestWaitingPutsLeaveTheCommitters: as many Puts as there are committers wait, each by itself, and others still go through.
+func TestWaitingPutsLeaveTheCommitters(t *testing.T) {
+	t.Parallel()
+	v := newWorld(t)
+	w := v.writer(t, oneCommitter)
+	locked, free := v.rows(t, "locked")[0], v.rows(t, "free")[0]
+	tx := v.lockRow(t, locked)
+	waiting := start(func() (writer.Result, error) { return viaPut(t.Context(), v, w, locked, "new") })
+	v.awaitWaiting(t, 1)
+	done := start(func() (writer.Result, error) { return viaPut(t.Context(), v, w, free, "new") })
+	must(t, patiently(t, done, patience, "a Put of another row comes back while the first waits").err)
+	v.written(t, free)
+	must(t, tx.Rollback(t.Context()))
+	must(t, patiently(t, waiting, patience, "the Put comes back once its row is free").err)
+}
+
 // TestCallerOfALockedPutLeaves: alone or in company, its own context's end is the end of its waiting.
 func TestCallerOfALockedPutLeaves(t *testing.T) {
 	t.Parallel()

@@ -43,8 +43,8 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"share-only-later", "reader", "TestLoadBeginsAfterItsCallersAsked"},
 	{"at-least", "reader", "TestAtLeastSeesDeferredWrite"},
 	{"relay-ticket-before-read", "relay", "TestPausedRelayInstallsNothingOld"},
-	{"relay-skip-superseded", "relay", "TestSupersededOnItsWay"},
-	{"relay-retire-after-settled", "relay", "TestValkeyDown"},
+	{"relay-skip-superseded", "relay", "TestLateChunk"},
+	{"relay-retire-after-settled", "relay", "TestForbiddenKey"},
 }
 
 // killTime bounds one run of a killing test.
@@ -97,7 +97,11 @@ func TestEveryRuleIsListed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, call := range []string{`mutant.On("`, `mutant.Text("`} {
+			calls := []string{`mutant.On("`, `mutant.Text("`}
+			if filepath.Base(file) == "mutants.go" { // a table of them
+				calls = append(calls, `{"`)
+			}
+			for _, call := range calls {
 				for _, rest := range strings.Split(string(source), call)[1:] {
 					rule, _, _ := strings.Cut(rest, `"`)
 					found[rule] = true
