@@ -18,7 +18,6 @@ const clusterNodes = 3
 // TestCluster brings a few hundred keys of all nodes through every operation, then loses a node and gets it back.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	awaitLibrary(t)
 	cluster, err := stack.StartValkeyCluster(t.Context(), clusterNodes, "--cluster-require-full-coverage", "no")
 	must(t, err)
 	t.Cleanup(func() { must(t, cluster.Close()) })

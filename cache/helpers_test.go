@@ -1,10 +1,8 @@
 package cache_test
 
 import (
-	"bytes"
 	"context"
 	"math"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -144,19 +142,6 @@ func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), d)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// awaitLibrary ends the test only when valkey-go has ended goroutines of a cluster's client that sleep on past its Close, up to five
-// seconds. Call it before the client is made.
-func awaitLibrary(t *testing.T) {
-	t.Cleanup(func() {
-		stacks := make([]byte, 1<<22)
-		stacktest.Eventually(t, patience, func() bool {
-			n := runtime.Stack(stacks, true)
-			return !bytes.Contains(stacks[:n], []byte("valkey-go.(*clusterClient)._refresh")) &&
-				!bytes.Contains(stacks[:n], []byte("valkey-go.(*call).DelayDo"))
-		}, "the library's goroutines end")
-	})
 }
 
 func must(t testing.TB, err error) {

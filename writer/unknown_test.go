@@ -63,6 +63,8 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 				held := v.lockKey(t, key)
 				done := start(func() (writer.Result, error) { return do(t.Context(), v, w, key, "new") })
 				v.awaitWaiting(t, 1)
+				time.Sleep(settledIn) // a Put gives up its first try after 100 ms, and then waits for as long as it takes
+				v.awaitWaiting(t, 1)
 				lose(scene{t, v, p, held, key})
 				if a := <-done; !errors.Is(a.err, writer.ErrUnknown) {
 					t.Errorf("%s: got %+v, %v, want ErrUnknown", name, a.result, a.err)
@@ -79,11 +81,14 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 	}
 }
 
+// settledIn is well past a Put's first try.
+const settledIn = 500 * time.Millisecond
+
 // sameFate checks, once the server is done with the transaction, that row and record are both there or neither.
 func (v *world) sameFate(t *testing.T, key string) {
 	t.Helper()
 	stacktest.Eventually(t, patience, func() bool {
-		return 0 == value[int](t, v, `SELECT count(*) FROM pg_stat_activity
+		return value[bool](t, v, `SELECT count(*) = 0 FROM pg_stat_activity
 			WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()`)
 	}, "nothing is under way")
 	records := value[int](t, v, "SELECT count(*) FROM tidelock.outbox WHERE key = $1", key)

@@ -119,8 +119,7 @@ func TestOperatorSeesAndMends(t *testing.T) {
 	env := []string{"TIDELOCK_DATABASE_URL=" + db.Config().ConnString(), "TIDELOCK_VALKEY_URL=" + server.URL()}
 	w := rig.Writer(t, writer.Config{DB: db, Cache: rig.Cache(t, server.URL())})
 	const key = "operator:1"
-	result, err := w.Write(ctx, func(context.Context, *writer.Tx) error { return nil }, writer.Set(key, []byte("one")))
-	if err != nil {
+	if _, err := w.Write(ctx, func(context.Context, *writer.Tx) error { return nil }, writer.Set(key, []byte("one"))); err != nil {
 		t.Fatal(err)
 	}
 	printed := func(want string, args ...string) {
@@ -135,7 +134,7 @@ func TestOperatorSeesAndMends(t *testing.T) {
 	// A newer version that did not reach the cache, and whose record an operator finds set aside.
 	dead := rig.Cache(t, "valkey://127.0.0.1:1", func(c *cache.Config) { c.Timeout = 50 * time.Millisecond })
 	w2 := rig.Writer(t, writer.Config{DB: db, Cache: dead})
-	result, err = w2.Write(ctx, func(context.Context, *writer.Tx) error { return nil }, writer.Set(key, []byte("two")))
+	result, err := w2.Write(ctx, func(context.Context, *writer.Tx) error { return nil }, writer.Set(key, []byte("two")))
 	if err != nil || !result.Deferred() {
 		t.Fatalf("got %+v, %v, want a deferred write", result, err)
 	}
