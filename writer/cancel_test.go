@@ -116,17 +116,14 @@ func TestPutCancelledInTheQueue(t *testing.T) {
 	v := newWorld(t)
 	w := v.writer(t, oneCommitter)
 	keys := v.warm(t, v.rows(t, "first", "second")...)
-	held := v.lockRow(t, keys[0])
-	first := start(func() (writer.Result, error) { return viaPut(t.Context(), v, w, keys[0], "new") })
-	v.awaitWaiting(t, 1)
+	first, release := v.occupy(t, t.Context(), w, keys[0], "SELECT 'new' WHERE hold_up($1) IS NOT NULL")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // so that it ends while the Put is queued
 	defer cancel()
 	if err := onlyError(viaPut(ctx, v, w, keys[1], "new")); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, writer.ErrUnknown) {
 		t.Errorf("got %v, want context.DeadlineExceeded", err)
 	}
-	must(t, held.Rollback(t.Context()))
+	release()
 	must(t, (<-first).err)
-	v.holds(t, keys[0], "new")
 	v.untouched(t, keys[1])
 }
 
@@ -136,15 +133,13 @@ func TestPutCancelledUnderWay(t *testing.T) {
 	v := newWorld(t)
 	w := v.writer(t)
 	key := v.warm(t, v.rows(t, "k")...)[0]
-	held := v.lockRow(t, key)
 	ctx, cancel := context.WithCancel(t.Context())
-	done := start(func() (writer.Result, error) { return viaPut(ctx, v, w, key, "new") })
-	v.awaitWaiting(t, 1)
+	done, release := v.occupy(t, ctx, w, key, "UPDATE item SET value = 'new' WHERE key = $1 AND hold_up($1) IS NOT NULL RETURNING value")
 	cancel()
 	if a := <-done; !errors.Is(a.err, writer.ErrUnknown) || !errors.Is(a.err, context.Canceled) {
 		t.Errorf("got %v, want ErrUnknown", a.err)
 	}
-	must(t, held.Rollback(t.Context()))
+	release()
 	w.Close()
 	v.holds(t, key, "new")
 }

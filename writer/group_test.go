@@ -1,6 +1,7 @@
 package writer_test
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -27,27 +28,33 @@ BEGIN
 	RETURN k;
 END $$`
 
-// together makes the Puts one group: they queue up behind one that keeps the only committer busy until it is let go.
-func (v *world) together(t *testing.T, w *writer.Writer, puts []writer.Put) []answer {
+// occupy runs a Put of the key whose statement, which must call hold_up($1), goes on until release is called.
+func (v *world) occupy(t *testing.T, ctx context.Context, w *writer.Writer, key, sql string) (done <-chan answer, release func()) {
 	t.Helper()
-	first := v.rows(t, "first in "+t.Name())[0]
 	v.exec(t, holdUp)
-	row := v.begin(t)
-	_, err := row.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtext($1))", first)
+	held := v.begin(t)
+	_, err := held.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtext($1))", key)
 	must(t, err)
-	firstDone := start(func() (writer.Result, error) {
-		return w.Put(t.Context(), writer.Put{Key: first, SQL: "SELECT hold_up($1)", Args: []any{first}})
+	done = start(func() (writer.Result, error) {
+		return w.Put(ctx, writer.Put{Key: key, SQL: sql, Args: []any{key}})
 	})
 	stacktest.Eventually(t, patience, func() bool {
 		return value[int](t, v, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'") == 1
 	}, "the committer is busy")
+	return done, func() { must(t, held.Rollback(t.Context())) }
+}
+
+// together makes the Puts one group: they queue up behind one that keeps the only committer busy until it is let go.
+func (v *world) together(t *testing.T, w *writer.Writer, puts []writer.Put) []answer {
+	t.Helper()
+	firstDone, release := v.occupy(t, t.Context(), w, v.prefix+"first in "+t.Name(), "SELECT hold_up($1)")
 	answers := make([]answer, len(puts))
 	var work sync.WaitGroup
 	for i, put := range puts {
 		work.Go(func() { answers[i].result, answers[i].err = w.Put(t.Context(), put) })
 	}
 	stacktest.Eventually(t, patience, func() bool { return queuedByMe() == len(puts) }, "all Puts are queued")
-	must(t, row.Rollback(t.Context()))
+	release()
 	must(t, (<-firstDone).err)
 	work.Wait()
 	return answers

@@ -20,10 +20,7 @@ const soon = 5 * time.Second
 // queued makes the Puts one group, as together does, but does not wait for their answers.
 func (v *world) queued(t *testing.T, w *writer.Writer, puts []writer.Put) []<-chan answer {
 	t.Helper()
-	first := v.rows(t, "first")[0]
-	row := v.lockRow(t, first)
-	firstDone := start(func() (writer.Result, error) { return w.Put(t.Context(), putting(first, "new")) })
-	v.awaitWaiting(t, 1)
+	firstDone, release := v.occupy(t, t.Context(), w, v.prefix+"first", "SELECT hold_up($1)")
 	var work sync.WaitGroup
 	t.Cleanup(work.Wait)
 	answers := make([]<-chan answer, len(puts))
@@ -36,7 +33,7 @@ func (v *world) queued(t *testing.T, w *writer.Writer, puts []writer.Put) []<-ch
 		})
 	}
 	stacktest.Eventually(t, patience, func() bool { return queuedByMe() == len(puts) }, "all Puts are queued")
-	must(t, row.Rollback(t.Context()))
+	release()
 	must(t, (<-firstDone).err)
 	return answers
 }
