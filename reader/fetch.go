@@ -3,6 +3,7 @@ package reader
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -38,18 +39,18 @@ func (r *Raw) readRows(ctx context.Context, keys []string, results map[string]la
 	r.loads.Add(1)
 	r.loaded.Add(int64(len(keys)))
 	versions, rows, err := r.readBoth(ctx, keys)
+	if err != nil {
+		maps.Copy(results, failed(keys, err))
+		return false
+	}
 	for _, key := range keys {
-		if err != nil {
-			results[key] = landing{err: &LoadError{Keys: []string{key}, Err: err}}
-			continue
-		}
 		e := cache.Entry{Kind: cache.Absent, Version: versions[key]}
 		if bytes, exists := rows[key]; exists {
 			e.Kind, e.Payload = cache.Value, bytes
 		}
 		results[key] = landing{entry: e}
 	}
-	return err == nil
+	return true
 }
 
 // readBoth reads the versions before the rows: whatever is committed in between makes a row newer than its label, never older.

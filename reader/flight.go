@@ -36,12 +36,11 @@ type flight struct {
 // load returns what the keys hold now, sharing flights with other callers. When ctx ends the flights go on for the others.
 func (r *Raw) load(ctx context.Context, keys []string, need func(string) int64) map[string]landing {
 	aboard, err := r.book(keys, need)
+	if err != nil {
+		return failed(keys, err)
+	}
 	found := make(map[string]landing, len(keys))
 	for _, key := range keys {
-		if err != nil {
-			found[key] = landing{err: &LoadError{Keys: []string{key}, Err: err}}
-			continue
-		}
 		select {
 		case <-aboard[key].landed:
 			found[key] = aboard[key].results[key]
