@@ -63,7 +63,9 @@ func (o Outcome) Done() bool { return o != Failed && o != Refused }
 type Reply struct {
 	Outcome Outcome
 	Ticket  string // with Check
-	Err     error  // with Failed and Rejected: why
+	// Server is the run id of the server that answered, which may be an old primary that others have left. Empty when it is not known.
+	Server string
+	Err    error // with Failed and Rejected: why
 }
 
 // Apply brings committed changes to the cache, in one pipeline. Any number of repetitions in any order leaves the newest.
@@ -97,13 +99,20 @@ func (c *Cache) apply(ctx context.Context, changes []Change, who func(*Change) s
 		calls[i] = c.call(&changes[i], who(&changes[i]))
 	}
 	var worst verdict
-	for i, result := range applyScript.run(ctx, client, calls) {
+	results, batches := applyScript.run(ctx, client, calls, askServer(client))
+	servers := make(map[int]string)
+	for i, result := range results {
 		text, err := result.ToString()
 		v, err := translate(ctx, err)
 		worst = max(worst, v)
+		text, server, told := strings.Cut(text, " @")
+		if told {
+			servers[batches[i]] = server
+		}
 		replies[i] = reply(text, err)
+		replies[i].Server = servers[batches[i]]
 		if err := c.unstorable(&changes[i]); err != nil && replies[i].Outcome.Done() {
-			replies[i] = Reply{Outcome: Rejected, Err: err}
+			replies[i] = Reply{Outcome: Rejected, Server: replies[i].Server, Err: err}
 		}
 	}
 	c.breaker.record(worst)

@@ -23,6 +23,10 @@ var applyMutants = []luaMutant{
 	{"drop-on-reject", "drop('rejected')", "'rejected'"},
 }
 
+var canaryMutants = []luaMutant{
+	{"canary-by-identity", "ARGV[1] == run .. ' ' .. repl", "ARGV[1] ~= ''"},
+}
+
 // mutate returns src with the mutant that is on. Each is looked for in src itself, so no two can be in each other's way.
 func mutate(src string, mutants []luaMutant) string {
 	mutated := src

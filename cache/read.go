@@ -86,7 +86,8 @@ func (c *Cache) ticket(ctx context.Context, keys []string, last int) []Held {
 		calls[i] = call{key: key, args: []string{rand.Text(), ttl, strconv.Itoa(last)}}
 	}
 	var worst verdict
-	for i, result := range ticketScript.run(ctx, client, calls) {
+	results, _ := ticketScript.run(ctx, client, calls, askNone)
+	for i, result := range results {
 		raw, err := result.AsBytes()
 		v, err := translate(ctx, err)
 		if held[i].Err = err; err == nil {

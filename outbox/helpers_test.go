@@ -135,3 +135,16 @@ func awaitWaiting(t testing.TB, db outbox.DB, n int) {
 	t.Helper()
 	stacktest.Eventually(t, patience, func() bool { return waiting(t, db) == n }, fmt.Sprint(n), "sessions wait for a lock")
 }
+
+// retire deletes records as settled, on whatever server: none is on record.
+func retire(t testing.TB, db outbox.DB, versions ...int64) {
+	t.Helper()
+	settled := make([]outbox.Settled, len(versions))
+	for i, version := range versions {
+		settled[i].Version = version
+	}
+	n, err := outbox.Retire(t.Context(), db, settled)
+	if must(t, err); n != int64(len(versions)) {
+		t.Fatalf("%d of %d records were retired", n, len(versions))
+	}
+}

@@ -7,6 +7,12 @@ var (
 	lockText   = mutate(lockSQL, `ORDER BY k.key COLLATE "C"`)
 	recordText = mutate(recordSQL, `ORDER BY change.key COLLATE "C"`)
 	floorText  = mutateFloor(floorSQL)
+	// Those of the guardian.
+	officeText   = mutant.Text("safe-version-by-xid", officeSQL, "AND g.mark_xid <= pg_snapshot_xmin(pg_current_snapshot()) AS yes", "AS yes")
+	horizonText  = mutateHorizon(horizonSQL)
+	movedText    = mutateMoved(movedSQL)
+	retireText   = mutateOnRecord(retireSQL)
+	setAsideText = mutateOnRecord(setAsideSQL)
 )
 
 func mutate(sql, order string) string {
@@ -18,4 +24,18 @@ func mutate(sql, order string) string {
 func mutateFloor(sql string) string {
 	sql = mutant.Text("floor-by-xid", sql, "WHERE at < clock_timestamp() - $1::interval AND xid <= pg_snapshot_xmin(pg_current_snapshot())),", "WHERE at < clock_timestamp() - $1::interval),")
 	return mutant.Text("floor-below-pending", sql, "(SELECT min(version) - 1 FROM tidelock.outbox WHERE aside IS NULL)", "NULL")
+}
+
+func mutateHorizon(sql string) string {
+	sql = mutant.Text("horizon-by-xmin", sql, "pg_snapshot_xmin(pg_current_snapshot())", "pg_snapshot_xmax(pg_current_snapshot())")
+	return mutant.Text("horizon-below-pending", sql, "WHERE o.aside IS NULL", "WHERE false")
+}
+
+func mutateMoved(sql string) string {
+	sql = mutant.Text("sequence-jump", sql, "s.last_value + 4294967296", "s.last_value")
+	return mutant.Text("drop-newer", sql, "least(s.drop_above, office.safe_version)", "s.drop_above")
+}
+
+func mutateOnRecord(sql string) string {
+	return mutant.Text("retire-on-record", sql, "AND (r.server IN (SELECT run_id FROM tidelock.servers) OR NOT EXISTS (SELECT 1 FROM tidelock.servers))", "")
 }

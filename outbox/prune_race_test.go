@@ -78,5 +78,6 @@ func (r *racer) step(ctx context.Context) error {
 		return fmt.Errorf("a write of %s got version %d, a load before it had %d", r.key, version, label)
 	}
 	r.seen = version
-	return outbox.Retire(ctx, r.db, []int64{version})
+	_, err := outbox.Retire(ctx, r.db, []outbox.Settled{{Version: version}})
+	return err
 }

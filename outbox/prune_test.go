@@ -36,7 +36,7 @@ func settled(t testing.TB, db interface {
 	t.Helper()
 	for _, key := range keys {
 		version = one(t, db, key)
-		must(t, outbox.Retire(t.Context(), db, []int64{version}))
+		retire(t, db, version)
 	}
 	return version
 }
@@ -136,7 +136,7 @@ func TestOpenTransactionHoldsTheFloor(t *testing.T) {
 	if got := label(t, db, "new"); got != drawn {
 		t.Errorf("a load bears version %d, want %d", got, drawn)
 	}
-	must(t, outbox.Retire(t.Context(), db, []int64{drawn}))
+	retire(t, db, drawn)
 	awaitKeys(t, db, "[]")
 }
 
@@ -155,7 +155,7 @@ func TestPendingRecordHoldsTheFloor(t *testing.T) {
 	if got, _ := take(t, db, 10, time.Hour); len(got) != 1 {
 		t.Errorf("claimed %v, want the pending record", got)
 	}
-	must(t, outbox.SetAside(t.Context(), db, map[int64]string{version: "settled by deleting the entry"}))
+	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{{Version: version, Reason: "settled by deleting the entry"}}))
 	awaitKeys(t, db, "[]")
 }
 

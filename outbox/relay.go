@@ -1,9 +1,9 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
-	"maps"
 	"slices"
 	"time"
 
@@ -19,6 +19,8 @@ var (
 	readSQL string
 	//go:embed sql/retire.sql
 	retireSQL string
+	//go:embed sql/forget.sql
+	forgetSQL string
 	//go:embed sql/release.sql
 	releaseSQL string
 	//go:embed sql/set_aside.sql
@@ -81,10 +83,33 @@ func Read(ctx context.Context, db DB, versions []int64) ([]Record, error) {
 	return records, wrap("reading records", err)
 }
 
-// Retire deletes records. Call it only for what is settled in the cache, or superseded by a committed version.
-func Retire(ctx context.Context, db DB, versions []int64) error {
-	_, err := db.Exec(ctx, retireSQL, sorted(versions))
-	return wrap("retiring records", err)
+// Settled is a record that has come to rest in the cache.
+type Settled struct {
+	Version int64
+	// Server is the run id of the server that said so. What it says counts only while that server is on record.
+	Server string
+	Reason string // for SetAside: why it can never be stored
+}
+
+// Retire deletes records that are settled on the server on record, and returns how many. The others keep their records, and a relay
+// settles them again on the right server.
+func Retire(ctx context.Context, db DB, settled []Settled) (int64, error) {
+	versions, servers, _ := columnsOfSettled(settled)
+	tag, err := db.Exec(ctx, retireText, versions, servers)
+	return tag.RowsAffected(), wrap("retiring records", err)
+}
+
+// Forget deletes records of which a newer version is committed, which has a record of its own or is settled.
+func Forget(ctx context.Context, db DB, versions []int64) error {
+	_, err := db.Exec(ctx, forgetSQL, sorted(versions))
+	return wrap("forgetting records", err)
+}
+
+func columnsOfSettled(settled []Settled) (versions []int64, servers, reasons []string) {
+	for _, s := range slices.SortedFunc(slices.Values(settled), func(a, b Settled) int { return cmp.Compare(a.Version, b.Version) }) {
+		versions, servers, reasons = append(versions, s.Version), append(servers, s.Server), append(reasons, s.Reason)
+	}
+	return versions, servers, reasons
 }
 
 // Release gives claimed records back; they are due again after the delay.
@@ -93,14 +118,10 @@ func Release(ctx context.Context, db DB, versions []int64, after time.Duration) 
 	return wrap("releasing records", err)
 }
 
-// SetAside keeps records, by version with the reason for each, out of the relays' way until an operator retries them. Call it only for
-// what is settled in the cache.
-func SetAside(ctx context.Context, db DB, reasons map[int64]string) error {
-	var versions []int64
-	var texts []string
-	for _, version := range slices.Sorted(maps.Keys(reasons)) {
-		versions, texts = append(versions, version), append(texts, reasons[version])
-	}
-	_, err := db.Exec(ctx, setAsideSQL, versions, texts)
+// SetAside keeps records out of the relays' way until an operator retries them, each with its Reason. Call it only for what is settled in
+// the cache; like Retire it passes over what was settled on another server than the one on record.
+func SetAside(ctx context.Context, db DB, settled []Settled) error {
+	versions, servers, reasons := columnsOfSettled(settled)
+	_, err := db.Exec(ctx, setAsideText, versions, servers, reasons)
 	return wrap("setting records aside", err)
 }

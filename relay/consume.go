@@ -88,17 +88,22 @@ func (r *Relay) settle(ctx context.Context, claims []outbox.Claim) error {
 	if mutant.On("relay-ticket-before-read") {
 		tickets = r.tickets(ctx, claims)
 	}
-	var done []int64
+	var superseded []int64
 	var live []outbox.Record
 	for _, record := range records {
 		if record.Superseded && !mutant.On("relay-skip-superseded") {
-			done = append(done, record.Version)
+			superseded = append(superseded, record.Version)
 			r.superseded.Add(1)
 			continue
 		}
 		live = append(live, record)
 	}
-	return r.close(ctx, live, r.cfg.Cache.Apply(ctx, changes(live, tickets)...), done)
+	if len(superseded) > 0 {
+		if err := outbox.Forget(ctx, r.cfg.DB, superseded); err != nil {
+			return err
+		}
+	}
+	return r.close(ctx, live, r.cfg.Cache.Apply(ctx, changes(live, tickets)...))
 }
 
 func (r *Relay) tickets(ctx context.Context, claims []outbox.Claim) map[string]cache.Held {
@@ -133,19 +138,20 @@ func changes(records []outbox.Record, tickets map[string]cache.Held) []cache.Cha
 }
 
 // close retires what is settled, sets aside what can never be stored, and gives the rest back.
-func (r *Relay) close(ctx context.Context, records []outbox.Record, replies []cache.Reply, done []int64) error {
-	rejected := make(map[int64]string)
+func (r *Relay) close(ctx context.Context, records []outbox.Record, replies []cache.Reply) error {
+	var done, rejected []outbox.Settled
 	var later []int64
 	attempts := 0
 	for i, reply := range replies {
 		record := records[i]
+		settled := outbox.Settled{Version: record.Version, Server: reply.Server}
 		switch {
 		case reply.Outcome == cache.Rejected:
-			rejected[record.Version] = reply.Err.Error()
+			settled.Reason = reply.Err.Error()
+			rejected = append(rejected, settled)
 			r.log.Warn("record_set_aside", zap.String("key", record.Key), zap.Int64("version", record.Version), zap.Error(reply.Err))
 		case reply.Outcome.Done() || mutant.On("relay-retire-after-settled"):
-			done = append(done, record.Version)
-			r.settled.Add(1)
+			done = append(done, settled)
 		case errors.Is(reply.Err, cache.ErrUnavailable):
 			later = append(later, record.Version)
 			attempts = max(attempts, record.Attempts)
@@ -161,10 +167,28 @@ func (r *Relay) close(ctx context.Context, records []outbox.Record, replies []ca
 			return err
 		}
 	}
+	return r.retire(ctx, done)
+}
+
+// retire deletes the records of what is settled. Those that were settled on another server than the one on record are given back, to be settled once
+// that server is.
+func (r *Relay) retire(ctx context.Context, done []outbox.Settled) error {
 	if len(done) == 0 {
 		return nil
 	}
-	return outbox.Retire(ctx, r.cfg.DB, done)
+	n, err := outbox.Retire(ctx, r.cfg.DB, done)
+	if err != nil {
+		return err
+	}
+	r.settled.Add(n)
+	if n == int64(len(done)) {
+		return nil
+	}
+	versions := make([]int64, len(done))
+	for i, settled := range done {
+		versions[i] = settled.Version
+	}
+	return outbox.Release(ctx, r.cfg.DB, versions, r.cfg.poll())
 }
 
 // putOff is how long a record waits that the cache did not take: longer each time, so that it is not in the others' way.

@@ -27,7 +27,7 @@ const (
 	// lease is short where a test waits for one to end.
 	lease = time.Second
 	// readSQL stands in the statement with which a consumer reads a chunk's records, retireSQL in the one that retires them.
-	readSQL, retireSQL = "o.ttl_ms", "DELETE FROM tidelock.outbox WHERE version"
+	readSQL, retireSQL = "o.ttl_ms", "USING unnest($1::bigint[], $2::text[])"
 )
 
 // site is a database with the schema, a cache and a stream: what a relay works on.
@@ -55,8 +55,23 @@ func siteOn(t testing.TB, db *pgxpool.Pool, valkeyURL, natsURL string, tune ...f
 		t.Fatal(err)
 	}
 	name := rand.Text()
-	return &site{t: t, db: db, url: valkeyURL, valkey: rig.Valkey(t, valkeyURL), cache: rig.Cache(t, valkeyURL, tune...),
+	s := &site{t: t, db: db, url: valkeyURL, valkey: rig.Valkey(t, valkeyURL), cache: rig.Cache(t, valkeyURL, tune...),
 		nats: rig.NATS(t, natsURL), stream: "TEST-" + name, prefix: name}
+	s.onRecord()
+	return s
+}
+
+// onRecord puts the server on record, so that no repair is in the test's way.
+func (s *site) onRecord() {
+	s.t.Helper()
+	servers, err := s.cache.Watch(s.t.Context(), "", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, err = s.db.Exec(s.t.Context(), "INSERT INTO tidelock.servers (shard, run_id, repl_id) VALUES ('', $1, $2)", servers[0].RunID, servers[0].ReplID)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // key returns a key that no other test uses.

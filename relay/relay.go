@@ -21,7 +21,7 @@ import (
 
 // Config says what a Relay works with. The zero value of a field means its default.
 type Config struct {
-	// DB is the pool of the primary that holds the schema tidelock. Required. A relay uses Consumers + 3 connections.
+	// DB is the pool of the primary that holds the schema tidelock. Required. A relay uses Consumers + 5 connections.
 	DB *pgxpool.Pool
 	// Cache is where records are applied. Required. Give it a longer timeout than a writer's: a call carries hundreds of
 	// changes. The relay does not close it.
@@ -48,6 +48,11 @@ type Config struct {
 	KeepVersions time.Duration
 	// PruneEvery is the pause between two prunings of old versions. Default 10 min.
 	PruneEvery time.Duration
+	// Watch is how often the guardian looks which server the cache is: with what a beat takes, how soon a restart or a failover is noticed.
+	// Default 100 ms.
+	Watch time.Duration
+	// GuardLease is how long the guardian's office is a relay's before another may take it. Default 1 s.
+	GuardLease time.Duration
 	// Log receives what goes wrong. nil means no logs.
 	Log *zap.Logger
 }
@@ -62,6 +67,9 @@ func (c Config) streamChunks() int           { return orDefault(c.StreamChunks, 
 func (c Config) consumers() int              { return orDefault(c.Consumers, 2) }
 func (c Config) keepVersions() time.Duration { return orDefault(c.KeepVersions, cache.TTLMax) }
 func (c Config) pruneEvery() time.Duration   { return orDefault(c.PruneEvery, 10*time.Minute) }
+
+func (c Config) watch() time.Duration      { return orDefault(c.Watch, 100*time.Millisecond) }
+func (c Config) guardLease() time.Duration { return orDefault(c.GuardLease, time.Second) }
 
 func orDefault[T comparable](v, def T) T {
 	var zero T
@@ -81,6 +89,8 @@ func (c Config) validate() error {
 		return errors.New("relay: NATS is nil: give a connection, it may be down")
 	case c.Poll < 0 || c.Lease < 0 || c.KeepVersions < 0 || c.PruneEvery < 0:
 		return errors.New("relay: Poll, Lease, KeepVersions and PruneEvery must be positive")
+	case c.Watch < 0 || c.GuardLease < 0:
+		return errors.New("relay: Watch and GuardLease must be positive")
 	case c.Batch < 0 || c.ChunkRecords < 0 || c.ChunkBytes < 0 || c.StreamChunks < 0 || c.Consumers < 0:
 		return errors.New("relay: Batch, ChunkRecords, ChunkBytes, StreamChunks and Consumers must be positive")
 	}
@@ -95,6 +105,8 @@ type Stats struct {
 	Released   int64 // records given back after a failure
 	Aside      int64 // records set aside
 	Pruned     int64 // versions forgotten
+	Repaired   int64 // keys looked at by repairs, after a server had changed
+	Dropped    int64 // entries deleted because their version was of a history that Postgres has left
 }
 
 // Relay takes records from the outbox to the cache.
@@ -104,7 +116,7 @@ type Relay struct {
 	log  *zap.Logger
 	wake chan struct{} // something may be due
 
-	taken, settled, superseded, released, aside, pruned atomic.Int64
+	taken, settled, superseded, released, aside, pruned, repaired, dropped atomic.Int64
 }
 
 // New makes a relay. It does not talk to anything: Postgres, Valkey and NATS may be down.
@@ -126,7 +138,7 @@ func New(cfg Config) (*Relay, error) {
 // Stats returns the relay's counters.
 func (r *Relay) Stats() Stats {
 	return Stats{Taken: r.taken.Load(), Settled: r.settled.Load(), Superseded: r.superseded.Load(),
-		Released: r.released.Load(), Aside: r.aside.Load(), Pruned: r.pruned.Load()}
+		Released: r.released.Load(), Aside: r.aside.Load(), Pruned: r.pruned.Load(), Repaired: r.repaired.Load(), Dropped: r.dropped.Load()}
 }
 
 // Run works until ctx ends, then finishes what it holds, gives back what it cannot finish, and returns nil once everything has
@@ -142,6 +154,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		work.Go(func() { r.consume(ctx) })
 	}
 	work.Go(func() { r.prune(ctx) })
+	work.Go(func() { r.guard(ctx) })
 	work.Wait()
 	return nil
 }

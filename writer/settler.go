@@ -23,7 +23,7 @@ const (
 )
 
 // settler retires settled records in the background, in batches, and announces deferred ones. What it cannot retire it
-// forgets: the record comes due and a relay finds it settled.
+// forgets: the record comes due and a relay settles it, or finds it settled.
 type settler struct {
 	db   *pgxpool.Pool
 	nats *nats.Conn
@@ -33,9 +33,9 @@ type settler struct {
 	done sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
-	settled  []int64
+	settled  []outbox.Settled
 	deferred []int64
-	rejected map[int64]string // nil while there is none
+	rejected []outbox.Settled
 }
 
 func newSettler(db *pgxpool.Pool, conn *nats.Conn, log *zap.Logger) *settler {
@@ -54,12 +54,9 @@ func (s *settler) add(version int64, reply cache.Reply) {
 	defer s.mu.Unlock()
 	switch {
 	case reply.Outcome == cache.Rejected:
-		if s.rejected == nil {
-			s.rejected = make(map[int64]string)
-		}
-		s.rejected[version] = reply.Err.Error()
+		s.rejected = append(s.rejected, outbox.Settled{Version: version, Server: reply.Server, Reason: reply.Err.Error()})
 	case reply.Outcome.Done() || mutant.On("retire-after-settled"):
-		s.settled = append(s.settled, version)
+		s.settled = append(s.settled, outbox.Settled{Version: version, Server: reply.Server})
 	default:
 		s.deferred = append(s.deferred, version)
 	}
@@ -97,8 +94,14 @@ func (s *settler) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
 	for chunk := range slices.Chunk(settled, settleChunk) {
-		if err := outbox.Retire(ctx, s.db, chunk); err != nil {
+		n, err := outbox.Retire(ctx, s.db, chunk)
+		if err != nil {
 			s.log.Warn("retire_failed", zap.Int("records", len(chunk)), zap.Error(err))
+		} else if n < int64(len(chunk)) {
+			// A relay was faster, or they were settled on another server than the one on record.
+			for _, settled := range chunk {
+				deferred = append(deferred, settled.Version)
+			}
 		}
 	}
 	if len(rejected) > 0 {

@@ -7,8 +7,10 @@
 -- ARGV[5]  the token held, or ''
 -- ARGV[6]  a fresh token for a placeholder left here
 -- ARGV[7]  time to live of a placeholder, ms
+-- ARGV[8]  '1' to be told which server this is
 -- Replies  applied, superseded, settled, check <token>, refused,
---          dropped (no memory: the entry was deleted), rejected (the key held another type: it was deleted)
+--          dropped (no memory: the entry was deleted), rejected (the key held another type: it was deleted);
+--          with ARGV[8], followed by ' @' and the server's run id
 local version, entry, who, ticket = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
 
 local function drop(reply)
@@ -32,51 +34,64 @@ local function placeholder(bound, token, reply)
   return store('tl1 P ' .. bound .. ' ' .. token .. '\n', ARGV[7], reply)
 end
 
-local held = redis.pcall('GETRANGE', KEYS[1], 0, 63)
-if type(held) == 'table' then
-  if not string.find(held.err, 'WRONGTYPE', 1, true) then
-    return held
+local function apply()
+  local held = redis.pcall('GETRANGE', KEYS[1], 0, 63)
+  if type(held) == 'table' then
+    if not string.find(held.err, 'WRONGTYPE', 1, true) then
+      return held
+    end
+    if who == 'F' then
+      return 'refused'
+    end
+    return drop('rejected')
+  end
+  local kind, bound, token = parse(held)
+
+  if not kind then
+    -- Nothing, or bytes that are not ours and so say nothing of versions: only a ticket can tell what is the latest.
+    if who == 'F' then
+      return 'refused'
+    end
+    if who == 'C' and entry ~= '' then
+      return placeholder(version, ARGV[6], 'check ' .. ARGV[6])
+    end
+    -- To nothing this changes nothing, but a replica refuses it: what it lacks, its primary may hold.
+    return drop('settled')
+  end
+
+  if kind ~= 'P' then
+    if not older(bound, version) then
+      return 'superseded'
+    end
+    if entry == '' then
+      return placeholder(version, ARGV[6], 'settled')
+    end
+    return store(entry, ARGV[3], 'applied')
+  end
+
+  if entry ~= '' and ticket ~= '' and ticket == token and not older(version, bound) then
+    return store(entry, ARGV[3], 'applied')
   end
   if who == 'F' then
     return 'refused'
   end
-  return drop('rejected')
-end
-local kind, bound, token = parse(held)
-
-if not kind then
-  -- Nothing, or bytes that are not ours and so say nothing of versions: only a ticket can tell what is the latest.
-  if who == 'F' then
-    return 'refused'
+  local reply = 'settled'
+  if who == 'C' and entry ~= '' and not older(version, bound) then
+    reply = 'check ' .. token
   end
-  if who == 'C' and entry ~= '' then
-    return placeholder(version, ARGV[6], 'check ' .. ARGV[6])
+  if older(bound, version) then
+    return placeholder(version, token, reply)
   end
-  -- To nothing this changes nothing, but a replica refuses it: what it lacks, its primary may hold.
-  return drop('settled')
+  return reply
 end
 
-if kind ~= 'P' then
-  if not older(bound, version) then
-    return 'superseded'
+-- A server that may not be asked (its ACL forbids INFO) does its work all the same.
+local reply = apply()
+if ARGV[8] == '1' and type(reply) == 'string' then
+  local info = redis.pcall('INFO', 'server')
+  local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)')
+  if run then
+    reply = reply .. ' @' .. run
   end
-  if entry == '' then
-    return placeholder(version, ARGV[6], 'settled')
-  end
-  return store(entry, ARGV[3], 'applied')
-end
-
-if entry ~= '' and ticket ~= '' and ticket == token and not older(version, bound) then
-  return store(entry, ARGV[3], 'applied')
-end
-if who == 'F' then
-  return 'refused'
-end
-local reply = 'settled'
-if who == 'C' and entry ~= '' and not older(version, bound) then
-  reply = 'check ' .. token
-end
-if older(bound, version) then
-  return placeholder(version, token, reply)
 end
 return reply

@@ -1,2 +1,7 @@
--- Deletes records that are settled. $1: their versions.
-DELETE FROM tidelock.outbox WHERE version = ANY ($1)
+-- Deletes records that are settled on the server that is on record: what was settled on another one, an old primary say,
+-- may be lost, and its record stays. With no server on record any will do: the first to be put there is repaired whole.
+-- $1 versions, $2 for each the run id of the server that said it.
+DELETE FROM tidelock.outbox o
+USING unnest($1::bigint[], $2::text[]) AS r (version, server)
+WHERE o.version = r.version
+  AND (r.server IN (SELECT run_id FROM tidelock.servers) OR NOT EXISTS (SELECT 1 FROM tidelock.servers))

@@ -1,0 +1,261 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+)
+
+// Server is one server that takes writes: the whole of the cache, or one shard of a cluster.
+type Server struct {
+	// Shard is the cluster's name for the shard, which its servers keep through failovers; empty without a cluster.
+	Shard string
+	// RunID is the process's; another after each start.
+	RunID string
+	// ReplID is that of the server's history; another after each start and each promotion. (It may also change when a first replica
+	// connects, which loses nothing.)
+	ReplID string
+	// Canary is the one that was found, empty for none.
+	Canary string
+	// Left says that the new one was left.
+	Left bool
+}
+
+// Canary is a text to leave in a server, if it is the one that the text speaks of.
+type Canary struct{ RunID, ReplID, Text string }
+
+// canaryKey begins the name of a canary. The database's name follows; in a cluster, a number in braces, which puts it in a slot of the shard.
+const canaryKey = "tidelock:canary:"
+
+// watchTimeout bounds what the guardian asks of one server.
+const watchTimeout = 250 * time.Millisecond
+
+// Watch asks every server that takes writes who it is and what canary it has, and leaves the one given for its shard if it is the very
+// server that this one speaks of, all in one step of the server. What a server has kept of its data reaches at least to the canary that is found in it: a
+// replica, a snapshot and a log that was cut short all hold a prefix of what their server did. database tells the canaries of databases that
+// share the cache from each other.
+//
+// It goes by no breaker: it is how a guardian finds out. It returns those servers that answered; an error says that not all did.
+func (c *Cache) Watch(ctx context.Context, database string, canaries map[string]Canary) ([]Server, error) {
+	nodes, err := c.primaries(ctx)
+	var servers []Server
+	for _, n := range nodes {
+		s, e := n.watch(ctx, database, canaries[n.shard])
+		if e != nil {
+			err = fmt.Errorf("asking the server of shard %q: %w", n.shard, e)
+			continue
+		}
+		servers = append(servers, s)
+	}
+	return servers, err
+}
+
+// DropAbove deletes, in the server of one shard, all entries with a version above the bound, placeholders too, and returns how many. It is for entries
+// whose version no longer stands for what it did. It fails when the server is not the one expected, before or after.
+func (c *Cache) DropAbove(ctx context.Context, s Server, above int64, progress func(keys int64)) (int64, error) {
+	node, err := c.node(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	var dropped, looked int64
+	var cursor uint64
+	for {
+		keys, next, err := node.scan(ctx, cursor)
+		if err != nil {
+			return dropped, err
+		}
+		n, err := node.drop(ctx, keys, above)
+		dropped += n
+		looked += int64(len(keys))
+		if err != nil {
+			return dropped, err
+		}
+		progress(looked)
+		if cursor = next; cursor == 0 {
+			_, err := c.node(ctx, s)
+			return dropped, err
+		}
+	}
+}
+
+// node is the connection to one server.
+type node struct {
+	shard  string
+	epoch  uint64 // of its configuration, in a cluster
+	tag    string // ends the names of canaries
+	client valkey.Client
+}
+
+// node returns the connection to this very server.
+func (c *Cache) node(ctx context.Context, s Server) (node, error) {
+	nodes, err := c.primaries(ctx)
+	for _, n := range nodes {
+		if n.shard != s.Shard {
+			continue
+		}
+		is, err := n.watch(ctx, "", Canary{})
+		if err == nil && (is.RunID != s.RunID || is.ReplID != s.ReplID) {
+			err = fmt.Errorf("%w: the server is another one by now", ErrUnavailable)
+		}
+		return n, err
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: no server has the shard %q", ErrUnavailable, s.Shard)
+	}
+	return node{}, err
+}
+
+// primaries returns the servers that take writes.
+func (c *Cache) primaries(ctx context.Context) ([]node, error) {
+	client := c.client.Load()
+	if client == nil {
+		return nil, fmt.Errorf("%w: not connected yet", ErrUnavailable)
+	}
+	if (*client).Mode() != valkey.ClientModeCluster {
+		return []node{{client: *client}}, nil
+	}
+	var primaries []node
+	var failed error
+	for addr, client := range (*client).Nodes() {
+		n, slots, err := shardOf(ctx, client)
+		switch {
+		case err != nil:
+			failed = fmt.Errorf("asking the cluster's node %s: %w", addr, err)
+		case len(slots) > 0:
+			n.tag = tagIn(client, slots)
+			primaries = append(primaries, n)
+		}
+	}
+	return newest(primaries), failed
+}
+
+// newest keeps one primary a shard: of an old one that has not heard of its successor and the successor, the latter.
+func newest(primaries []node) []node {
+	slices.SortFunc(primaries, func(a, b node) int {
+		return cmp.Or(strings.Compare(a.shard, b.shard), cmp.Compare(b.epoch, a.epoch))
+	})
+	return slices.CompactFunc(primaries, func(a, b node) bool { return a.shard == b.shard })
+}
+
+// shardOf returns a node's shard and its slots, none for a replica.
+func shardOf(ctx context.Context, client valkey.Client) (node, []slotRange, error) {
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	replies := client.DoMulti(ctx, client.B().Arbitrary("CLUSTER", "MYSHARDID").Build(), client.B().ClusterNodes().Build())
+	shard, err := replies[0].ToString()
+	if err != nil {
+		return node{}, nil, err
+	}
+	table, err := replies[1].ToString()
+	epoch, slots := ownSlots(table)
+	return node{shard: shard, epoch: epoch, client: client}, slots, err
+}
+
+type slotRange struct{ first, last uint16 }
+
+// ownSlots reads the answer to CLUSTER NODES, a line a node: id, address, flags, …, its configuration's epoch in the seventh field, slots from the
+// ninth on.
+func ownSlots(table string) (epoch uint64, slots []slotRange) {
+	for line := range strings.Lines(table) {
+		fields := strings.Fields(line)
+		if len(fields) < 9 || !strings.Contains(fields[2], "myself") || !strings.Contains(fields[2], "master") {
+			continue
+		}
+		epoch, _ = strconv.ParseUint(fields[6], 10, 64)
+		for _, field := range fields[8:] {
+			from, to, many := strings.Cut(field, "-")
+			first, err := strconv.ParseUint(from, 10, 16)
+			if err != nil {
+				continue // [93->-…]: a slot on its way
+			}
+			last := first
+			if many {
+				if last, err = strconv.ParseUint(to, 10, 16); err != nil {
+					continue
+				}
+			}
+			slots = append(slots, slotRange{uint16(first), uint16(last)})
+		}
+	}
+	return epoch, slots
+}
+
+// tagIn returns the end of a key that puts it in one of the slots.
+func tagIn(client valkey.Client, slots []slotRange) string {
+	for i := 0; ; i++ {
+		tag := fmt.Sprintf(":{%d}", i)
+		cmd := client.B().Get().Key(tag).Build()
+		slot := cmd.Slot()
+		if slices.ContainsFunc(slots, func(r slotRange) bool { return r.first <= slot && slot <= r.last }) {
+			return tag
+		}
+	}
+}
+
+func (n node) watch(ctx context.Context, database string, canary Canary) (Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	expected := ""
+	if canary.RunID != "" {
+		expected = canary.RunID + " " + canary.ReplID
+	}
+	results, _ := canaryScript.run(ctx, n.client, []call{{key: canaryKey + database + n.tag, args: []string{expected, canary.Text}}}, askNone)
+	reply, err := results[0].ToArray()
+	if err == nil && len(reply) != 4 {
+		err = fmt.Errorf("the canary script replied with %d values", len(reply))
+	}
+	if err != nil {
+		_, err = translate(ctx, err)
+		return Server{}, err
+	}
+	s := Server{Shard: n.shard}
+	for i, to := range []*string{&s.RunID, &s.ReplID, &s.Canary} {
+		if *to, err = reply[i].ToString(); err != nil {
+			return Server{}, fmt.Errorf("reading the canary script's reply: %w", err)
+		}
+	}
+	left, err := reply[3].AsInt64()
+	s.Left = left == 1
+	return s, err
+}
+
+// scanTimeout bounds one step of a walk over all keys, scanCount its size.
+const (
+	scanTimeout = 5 * time.Second
+	scanCount   = 1000
+)
+
+func (n node) scan(ctx context.Context, cursor uint64) (keys []string, next uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
+	entry, err := n.client.Do(ctx, n.client.B().Scan().Cursor(cursor).Count(scanCount).Type("string").Build()).AsScanEntry()
+	_, err = translate(ctx, err)
+	return entry.Elements, entry.Cursor, err
+}
+
+func (n node) drop(ctx context.Context, keys []string, above int64) (dropped int64, err error) {
+	if len(keys) == 0 {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
+	calls := make([]call, len(keys))
+	for i, key := range keys {
+		calls[i] = call{key: key, args: []string{strconv.FormatInt(above, 10)}}
+	}
+	results, _ := dropScript.run(ctx, n.client, calls, askNone)
+	for _, result := range results {
+		one, err := result.AsInt64()
+		if _, err = translate(ctx, err); err != nil {
+			return dropped, err
+		}
+		dropped += one
+	}
+	return dropped, nil
+}

@@ -1,0 +1,197 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var (
+	//go:embed sql/office.sql
+	officeSQL string
+	//go:embed sql/resign.sql
+	resignSQL string
+	//go:embed sql/horizon.sql
+	horizonSQL string
+	//go:embed sql/register.sql
+	registerSQL string
+	//go:embed sql/repaired.sql
+	repairedSQL string
+	//go:embed sql/looked_at.sql
+	lookedAtSQL string
+	//go:embed sql/unlist.sql
+	unlistSQL string
+	//go:embed sql/moved.sql
+	movedSQL string
+	//go:embed sql/left_at.sql
+	leftAtSQL string
+	//go:embed sql/changed.sql
+	changedSQL string
+	//go:embed sql/keep_horizon.sql
+	keepHorizonSQL string
+	//go:embed sql/since.sql
+	sinceSQL string
+	//go:embed sql/office_status.sql
+	officeStatusSQL string
+)
+
+// Office is the guardian's: one relay holds it at a time, for a term. What a holder writes down is refused once its term is over.
+type Office struct {
+	Term   int64
+	Holder string
+	// Origin is the history of the database that the guardian's row belongs to, and Here the one that the database is of. They
+	// differ after the promotion of a standby, or a restore.
+	Origin, Here string
+	// Database is unlike that of any other database.
+	Database string
+}
+
+// Server is the server that the cache is, or one shard of it, as it stands on record.
+type Server struct {
+	Shard, RunID, ReplID string
+	Since                time.Time
+	// RepairFrom and DropAbove say what of its entries is in doubt: those of keys changed by a transaction from RepairFrom on, and
+	// those with a version above DropAbove. Both nil: nothing.
+	RepairFrom, DropAbove *int64
+	Looked                int64      // keys looked at by the repair under way, or the last one
+	Repaired              *time.Time // when the last repair ended
+}
+
+// Doubt reports whether some of the server's entries may be wrong.
+func (s Server) Doubt() bool { return s.RepairFrom != nil || s.DropAbove != nil }
+
+// TakeOffice takes or keeps the guardian's office for holder, for the length of lease by Postgres's clock. held is false while somebody
+// else holds it.
+func TakeOffice(ctx context.Context, db DB, holder string, lease time.Duration) (o Office, held bool, err error) {
+	var drawn int64
+	if err := db.QueryRow(ctx, drawnSQL).Scan(&drawn); err != nil {
+		return o, false, wrap("reading the highest version", err)
+	}
+	o.Holder = holder
+	err = db.QueryRow(ctx, officeText, holder, lease, drawn).Scan(&o.Term, &o.Origin, &o.Here, &o.Database)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return o, false, nil
+	}
+	return o, err == nil, wrap("taking the guardian's office", err)
+}
+
+// Resign gives the office up, so that the next guardian need not wait for the lease to end.
+func Resign(ctx context.Context, db DB, holder string) error {
+	_, err := db.Exec(ctx, resignSQL, holder)
+	return wrap("resigning", err)
+}
+
+// Horizon returns the xid below which every transaction has ended and is settled, and the servers on record, both of one snapshot.
+func Horizon(ctx context.Context, db DB) (int64, []Server, error) {
+	rows, err := db.Query(ctx, horizonText)
+	if err != nil {
+		return 0, nil, wrap("reading the horizon", err)
+	}
+	var xid int64
+	var servers []Server
+	var s Server
+	var shard, run, repl *string
+	var since *time.Time
+	var looked *int64
+	_, err = pgx.ForEachRow(rows, []any{&xid, &shard, &run, &repl, &since, &s.RepairFrom, &s.DropAbove, &looked, &s.Repaired}, func() error {
+		if shard != nil {
+			s.Shard, s.RunID, s.ReplID, s.Since, s.Looked = *shard, *run, *repl, *since, *looked
+			servers = append(servers, s)
+		}
+		s = Server{}
+		return nil
+	})
+	return xid, servers, wrap("reading the horizon", err)
+}
+
+// Register puts a server on record, with what of its entries is in doubt. It does nothing once the office's term is over.
+func Register(ctx context.Context, db DB, o Office, s Server) error {
+	_, err := db.Exec(ctx, registerSQL, s.Shard, s.RunID, s.ReplID, s.RepairFrom, s.DropAbove, o.Term, o.Holder)
+	return wrap("putting a server on record", err)
+}
+
+// Repaired says that what was in doubt of a server is in doubt no more. It does nothing when the server on record is another one by
+// now, when more is in doubt, or once the term is over.
+func Repaired(ctx context.Context, db DB, o Office, s Server) error {
+	_, err := db.Exec(ctx, repairedSQL, s.Shard, s.RunID, s.ReplID, s.RepairFrom, s.DropAbove, o.Term, o.Holder)
+	return wrap("ending a repair", err)
+}
+
+// Looked tells whoever watches how many keys a repair has looked at.
+func Looked(ctx context.Context, db DB, s Server, keys int64) error {
+	_, err := db.Exec(ctx, lookedAtSQL, s.Shard, s.RunID, keys)
+	return wrap("noting a repair's progress", err)
+}
+
+// Unlist forgets the servers of shards other than these.
+func Unlist(ctx context.Context, db DB, o Office, shards []string) error {
+	_, err := db.Exec(ctx, unlistSQL, shards, o.Term, o.Holder)
+	return wrap("forgetting servers", err)
+}
+
+// Moved takes note that the database is of another history than the guardian's row says: the versions that the lost history may have drawn
+// are in doubt in every server, and the sequence jumps past them.
+func Moved(ctx context.Context, db DB, o Office) error {
+	_, err := db.Exec(ctx, movedText, o.Term, o.Holder, o.Here)
+	return wrap("noting the database's new history", err)
+}
+
+// LeftAt returns the lowest version in doubt of a server that was last marked while the database was of the history origin, empty
+// for no mark: nil when no version is.
+func LeftAt(ctx context.Context, db DB, origin string) (*int64, error) {
+	var version *int64
+	err := db.QueryRow(ctx, leftAtSQL, origin).Scan(&version)
+	return version, wrap("reading the database's histories", err)
+}
+
+// Changed calls each with the keys, and their versions, whose latest change is of a transaction from xid on, in pages. It holds a
+// snapshot while it runs.
+func Changed(ctx context.Context, db DB, xid int64, page int, each func(map[string]int64) error) error {
+	rows, err := db.Query(ctx, changedSQL, xid)
+	if err != nil {
+		return wrap("reading changed keys", err)
+	}
+	versions := make(map[string]int64, page)
+	var key string
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&key, &version}, func() error {
+		versions[key] = version
+		if len(versions) < page {
+			return nil
+		}
+		full := versions
+		versions = make(map[string]int64, page)
+		return each(full)
+	})
+	if err != nil {
+		return wrap("reading changed keys", err)
+	}
+	if len(versions) == 0 {
+		return nil
+	}
+	return each(versions)
+}
+
+// KeepHorizon remembers where the horizon stood, at most once a minute, for the length of keep.
+func KeepHorizon(ctx context.Context, db DB, xid int64, origin string, keep time.Duration) error {
+	_, err := db.Exec(ctx, keepHorizonSQL, xid, origin, keep)
+	return wrap("keeping the horizon", err)
+}
+
+// Since returns the xid below which every transaction was settled by the time at, and false when that is not known.
+func Since(ctx context.Context, db DB, at time.Time) (int64, bool, error) {
+	var xid *int64
+	if err := db.QueryRow(ctx, sinceSQL, at).Scan(&xid); err != nil || xid == nil {
+		return 0, false, wrap("reading past horizons", err)
+	}
+	return *xid, true, nil
+}
+
+// Guardian returns the office as it stands, and whether somebody holds it at the moment.
+func Guardian(ctx context.Context, db DB) (o Office, held bool, err error) {
+	err = db.QueryRow(ctx, officeStatusSQL).Scan(&o.Term, &o.Holder, &held, &o.Origin)
+	return o, held, wrap("reading the guardian's office", err)
+}

@@ -1,0 +1,225 @@
+package relay
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+// guardTimeout bounds the guardian's calls to Postgres.
+const guardTimeout = 2 * time.Second
+
+// guardian watches which server the cache is and which history the database is of, and has repaired what either of them lost.
+// Any number of relays try; one holds the office. Its term fences what it writes into Postgres; the canaries need no fence, for each
+// names the server it speaks of, and what it says of that server was true when it was written.
+type guardian struct {
+	*Relay
+	holder  string
+	office  outbox.Office
+	servers map[string]outbox.Server // on record, by shard
+	repairs map[string]*repair       // under way, by shard
+	// measured is when the horizon may be read again: with much pending that takes a while.
+	measured time.Time
+	kept     time.Time // when the horizon was last remembered
+	trouble  string    // the last error logged, so that an outage is told of once
+}
+
+// guard is the guardian's life, until ctx ends.
+func (r *Relay) guard(ctx context.Context) {
+	g := &guardian{Relay: r, holder: rand.Text(), repairs: make(map[string]*repair)}
+	defer g.retireFromOffice(ctx)
+	for ctx.Err() == nil {
+		held, again, err := g.beat(ctx)
+		g.tell(ctx, err)
+		if !held {
+			g.stopRepairs()
+		}
+		switch {
+		case again:
+		case held:
+			sleep(ctx, r.cfg.watch())
+		default:
+			sleep(ctx, r.cfg.guardLease()/4)
+		}
+	}
+}
+
+func (g *guardian) retireFromOffice(ctx context.Context) {
+	g.stopRepairs()
+	ctx, cancel := bounded(ctx, guardTimeout)
+	defer cancel()
+	if err := outbox.Resign(ctx, g.cfg.DB, g.holder); err != nil {
+		g.log.Debug("resigning_failed", zap.Error(err))
+	}
+}
+
+// tell logs an error when it is another one than before.
+func (g *guardian) tell(ctx context.Context, err error) {
+	text := ""
+	if err != nil && ctx.Err() == nil {
+		text = err.Error()
+	}
+	if text != "" && g.trouble == "" {
+		g.log.Warn("guarding_failed", zap.Error(err))
+	}
+	g.trouble = text
+}
+
+// beat is one look at everything: Postgres, then the servers. It reports whether the office is held, and whether to look again at once.
+func (g *guardian) beat(ctx context.Context) (held, again bool, err error) {
+	if held, err = g.takeOffice(ctx); !held || err != nil {
+		return held, false, err
+	}
+	if g.office.Origin != g.office.Here {
+		return true, true, g.moved(ctx)
+	}
+	canaries, err := g.canaries(ctx)
+	if err != nil {
+		return true, false, err
+	}
+	found, err := g.cfg.Cache.Watch(ctx, g.office.Database, canaries)
+	for _, s := range found {
+		changed, e := g.meet(ctx, s)
+		if e != nil {
+			return true, false, e
+		}
+		again = again || changed
+	}
+	if err == nil {
+		err = g.unlist(ctx, found)
+	}
+	return true, again, err
+}
+
+func (g *guardian) takeOffice(ctx context.Context) (bool, error) {
+	bounded, cancel := bounded(ctx, guardTimeout)
+	defer cancel()
+	office, held, err := outbox.TakeOffice(bounded, g.cfg.DB, g.holder, g.cfg.guardLease())
+	if err != nil || !held {
+		return false, err
+	}
+	if office.Term != g.office.Term {
+		g.log.Info("guardian_elected", zap.Int64("term", office.Term))
+		g.measured = time.Time{} // the servers on record may be others than we knew
+	}
+	g.office = office
+	return true, nil
+}
+
+// moved takes note that Postgres is of another history by now.
+func (g *guardian) moved(ctx context.Context) error {
+	bounded, cancel := bounded(ctx, guardTimeout)
+	defer cancel()
+	g.log.Warn("database_history_changed", zap.String("from", g.office.Origin), zap.String("to", g.office.Here))
+	g.measured = time.Time{}
+	return outbox.Moved(bounded, g.cfg.DB, g.office)
+}
+
+// canaries reads the horizon and returns the canary that each server on record may have: it, if nothing of its entries is in doubt.
+func (g *guardian) canaries(ctx context.Context) (map[string]cache.Canary, error) {
+	start := time.Now()
+	if start.Before(g.measured) {
+		return nil, nil
+	}
+	bounded, cancel := bounded(ctx, guardTimeout)
+	defer cancel()
+	xid, servers, err := outbox.Horizon(bounded, g.cfg.DB)
+	if err != nil {
+		g.measured = start.Add(guardTimeout)
+		return nil, err
+	}
+	g.measured = start.Add(10 * time.Since(start))
+	g.servers = make(map[string]outbox.Server, len(servers))
+	canaries := make(map[string]cache.Canary)
+	for _, s := range servers {
+		g.servers[s.Shard] = s
+		if !s.Doubt() {
+			canaries[s.Shard] = cache.Canary{RunID: s.RunID, ReplID: s.ReplID, Text: canary(g.office.Here, xid)}
+		}
+	}
+	return canaries, g.keepHorizon(ctx, xid)
+}
+
+// keepHorizon remembers the horizon now and then, for repairs by hand.
+func (g *guardian) keepHorizon(ctx context.Context, xid int64) error {
+	if time.Since(g.kept) < 10*time.Second {
+		return nil
+	}
+	bounded, cancel := bounded(ctx, guardTimeout)
+	defer cancel()
+	g.kept = time.Now()
+	return outbox.KeepHorizon(bounded, g.cfg.DB, xid, g.office.Here, g.cfg.keepVersions())
+}
+
+// meet compares a server with the one on record. Another one is put on record, with what its canary leaves in doubt; and what is in
+// doubt is repaired.
+func (g *guardian) meet(ctx context.Context, found cache.Server) (changed bool, err error) {
+	known, listed := g.servers[found.Shard]
+	if listed && known.RunID == found.RunID && known.ReplID == found.ReplID {
+		g.repairIfNeeded(ctx, known)
+		return false, nil
+	}
+	bounded, cancel := bounded(ctx, guardTimeout)
+	defer cancel()
+	s := outbox.Server{Shard: found.Shard, RunID: found.RunID, ReplID: found.ReplID}
+	if s.RepairFrom, s.DropAbove, err = g.doubt(bounded, found.Canary); err != nil {
+		return false, err
+	}
+	if mutant.On("repair-after-loss") {
+		s.RepairFrom, s.DropAbove = nil, nil
+	}
+	g.log.Warn("cache_server_changed", zap.String("shard", s.Shard), zap.String("from", known.RunID), zap.String("to", s.RunID),
+		zap.String("canary", found.Canary), zap.Int64p("repair_from", s.RepairFrom), zap.Int64p("drop_above", s.DropAbove))
+	g.measured = time.Time{}
+	return true, outbox.Register(bounded, g.cfg.DB, g.office, s)
+}
+
+// canary is what a server bears: the database's history, and the horizon.
+func canary(origin string, xid int64) string { return origin + " " + strconv.FormatInt(xid, 10) }
+
+// doubt says what is in doubt of a server that has this canary. All of the transactions below its horizon are in the server's data; with no canary,
+// or one of another history, that cannot be said of any.
+func (g *guardian) doubt(ctx context.Context, found string) (repairFrom, dropAbove *int64, err error) {
+	origin, text, _ := strings.Cut(found, " ")
+	xid, err := strconv.ParseInt(text, 10, 64)
+	if err == nil && origin == g.office.Here {
+		return &xid, nil, nil
+	}
+	if err != nil {
+		origin = ""
+	}
+	dropAbove, err = outbox.LeftAt(ctx, g.cfg.DB, origin)
+	return new(int64), dropAbove, err
+}
+
+// unlist forgets shards that the cluster has no more.
+func (g *guardian) unlist(ctx context.Context, found []cache.Server) error {
+	gone := false
+	shards := make([]string, len(found))
+	for i, s := range found {
+		shards[i] = s.Shard
+	}
+	for shard := range g.servers {
+		gone = gone || !slices.Contains(shards, shard)
+	}
+	if !gone || len(found) == 0 {
+		return nil
+	}
+	bounded, cancel := bounded(ctx, guardTimeout)
+	defer cancel()
+	g.measured = time.Time{}
+	if err := outbox.Unlist(bounded, g.cfg.DB, g.office, shards); err != nil {
+		return fmt.Errorf("forgetting shards: %w", err)
+	}
+	return nil
+}
