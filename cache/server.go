@@ -56,7 +56,7 @@ func (c *Cache) Watch(ctx context.Context, database string, canaries map[string]
 	return servers, err
 }
 
-// DropAbove deletes, in the server of one shard, all entries with a version above the bound, placeholders too, and returns how many. It is for entries
+// DropAbove deletes, in the server of one shard, all entries with a version above the bound, placeholders too (with a negative bound all entries), and returns how many. It is for entries
 // whose version no longer stands for what it did. It fails when the server is not the one expected, before or after.
 func (c *Cache) DropAbove(ctx context.Context, s Server, above int64, progress func(keys int64)) (int64, error) {
 	node, err := c.node(ctx, s)
@@ -245,9 +245,13 @@ func (n node) drop(ctx context.Context, keys []string, above int64) (dropped int
 	}
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
+	bound := ""
+	if above >= 0 {
+		bound = strconv.FormatInt(above, 10)
+	}
 	calls := make([]call, len(keys))
 	for i, key := range keys {
-		calls[i] = call{key: key, args: []string{strconv.FormatInt(above, 10)}}
+		calls[i] = call{key: key, args: []string{bound}}
 	}
 	results, _ := dropScript.run(ctx, n.client, calls, askNone)
 	for _, result := range results {

@@ -27,7 +27,7 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer func() { _ = log.Sync() }()
-	db, err := s.database(ctx, int32(c.Consumers)+4)
+	db, err := s.database(ctx, int32(c.Consumers)+6)
 	if err != nil {
 		return err
 	}
@@ -84,5 +84,6 @@ func (c *relayCmd) report(ctx context.Context, r *relay.Relay, log *zap.Logger) 
 func stats(r *relay.Relay) []zap.Field {
 	s := r.Stats()
 	return []zap.Field{zap.Int64("taken", s.Taken), zap.Int64("settled", s.Settled), zap.Int64("superseded", s.Superseded),
-		zap.Int64("released", s.Released), zap.Int64("set_aside", s.Aside), zap.Int64("versions_pruned", s.Pruned)}
+		zap.Int64("released", s.Released), zap.Int64("set_aside", s.Aside), zap.Int64("versions_pruned", s.Pruned),
+		zap.Int64("keys_repaired", s.Repaired), zap.Int64("entries_dropped", s.Dropped)}
 }

@@ -21,9 +21,9 @@ import (
 var grants = map[string]string{
 	"a_writer": `GRANT USAGE ON SCHEMA tidelock TO a_writer; GRANT USAGE ON SEQUENCE tidelock.version_seq TO a_writer;
 		GRANT SELECT, INSERT, UPDATE ON tidelock.versions TO a_writer; GRANT SELECT, INSERT, UPDATE, DELETE ON tidelock.outbox TO a_writer;
-		GRANT SELECT ON tidelock.floor TO a_writer`,
+		GRANT SELECT ON tidelock.floor, tidelock.servers TO a_writer`,
 	"a_reader": `GRANT USAGE ON SCHEMA tidelock TO a_reader; GRANT SELECT ON tidelock.versions, tidelock.floor TO a_reader`,
-	"a_relay": `GRANT USAGE ON SCHEMA tidelock TO a_relay; GRANT SELECT ON SEQUENCE tidelock.version_seq TO a_relay;
+	"a_relay": `GRANT USAGE ON SCHEMA tidelock TO a_relay; GRANT SELECT, UPDATE ON SEQUENCE tidelock.version_seq TO a_relay;
 		GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tidelock TO a_relay`,
 }
 
@@ -53,8 +53,8 @@ func TestDocumentedPermissionsSuffice(t *testing.T) {
 	db := rig.DB(t)
 	server := stacktest.OwnValkey(t)
 	admin := rig.Valkey(t, server.URL())
-	err := admin.Do(ctx, admin.B().Arbitrary("ACL", "SETUSER", "tidelock", "on", ">secret", "~perm:*", "~tidelock:probe",
-		"+get", "+mget", "+set", "+getrange", "+unlink", "+pttl", "+evalsha", "+eval").Build()).Error()
+	err := admin.Do(ctx, admin.B().Arbitrary("ACL", "SETUSER", "tidelock", "on", ">secret", "~perm:*", "~tidelock:*",
+		"+get", "+mget", "+set", "+getrange", "+unlink", "+pttl", "+evalsha", "+eval", "+info", "+scan").Build()).Error()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,4 +95,8 @@ func TestDocumentedPermissionsSuffice(t *testing.T) {
 	if _, err := outbox.Prune(ctx, relaying, time.Hour); err != nil {
 		t.Error(err)
 	}
+	stacktest.Eventually(t, 10*time.Second, func() bool {
+		_, servers, err := outbox.Horizon(ctx, db)
+		return err == nil && len(servers) == 1 && !servers[0].Doubt()
+	}, "the guardian puts the server on record")
 }
