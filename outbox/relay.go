@@ -21,6 +21,8 @@ var (
 	retireSQL string
 	//go:embed sql/forget.sql
 	forgetSQL string
+	//go:embed sql/lost.sql
+	lostSQL string
 	//go:embed sql/release.sql
 	releaseSQL string
 	//go:embed sql/set_aside.sql
@@ -85,6 +87,7 @@ func Read(ctx context.Context, db DB, versions []int64) ([]Record, error) {
 
 // Settled is a record that has come to rest in the cache.
 type Settled struct {
+	Key     string
 	Version int64
 	// Server is the run id of the server that said so. What it says counts only while that server is on record.
 	Server string
@@ -97,6 +100,23 @@ func Retire(ctx context.Context, db DB, settled []Settled) (int64, error) {
 	versions, servers, _ := columnsOfSettled(settled)
 	tag, err := db.Exec(ctx, retireText, versions, servers)
 	return tag.RowsAffected(), wrap("retiring records", err)
+}
+
+// Lost returns those of these changes that Postgres has lost, in a failover to a standby that lagged: whoever brought one to the cache
+// must take it away again.
+func Lost(ctx context.Context, db DB, settled []Settled) ([]Settled, error) {
+	keys, versions := make([]string, len(settled)), make([]int64, len(settled))
+	for i, s := range settled {
+		keys[i], versions[i] = s.Key, s.Version
+	}
+	rows, err := db.Query(ctx, lostSQL, keys, versions)
+	if err != nil {
+		return nil, wrap("looking for lost changes", err)
+	}
+	lost, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Settled, err error) {
+		return s, row.Scan(&s.Key, &s.Version)
+	})
+	return lost, wrap("looking for lost changes", err)
 }
 
 // Forget deletes records of which a newer version is committed, which has a record of its own or is settled.

@@ -22,7 +22,7 @@ func (w *Writer) settle(ctx context.Context, records []outbox.Record) Result {
 	result := Result{Keys: make([]KeyResult, len(records))}
 	for i, r := range records {
 		result.Keys[i] = KeyResult{Key: r.Key, Version: r.Version, Outcome: outcome(replies[i]), Err: replies[i].Err}
-		w.settler.add(r.Version, replies[i])
+		w.settler.add(r.Key, r.Version, replies[i])
 	}
 	return result
 }

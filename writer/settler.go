@@ -17,20 +17,23 @@ import (
 )
 
 const (
-	settleEvery   = 20 * time.Millisecond // gathers retirements; well within the grace
+	settleEvery   = 20 * time.Millisecond  // gathers retirements; well within the grace
+	settleAgain   = 500 * time.Millisecond // after Postgres did not answer
 	settleTimeout = 5 * time.Second
 	settleChunk   = 1000
+	settleMost    = 100_000 // kept while Postgres does not answer; the rest is left to the relays
 )
 
-// settler retires settled records in the background, in batches, and announces deferred ones. What it cannot retire it
-// forgets: the record comes due and a relay settles it, or finds it settled.
+// settler retires settled records in the background, in batches, and announces deferred ones. Whatever it does not get to comes due,
+// and a relay settles it, or finds it settled.
 type settler struct {
-	db   *pgxpool.Pool
-	nats *nats.Conn
-	log  *zap.Logger
-	wake chan struct{}
-	stop chan struct{}
-	done sync.WaitGroup
+	db    *pgxpool.Pool
+	cache *cache.Cache
+	nats  *nats.Conn
+	log   *zap.Logger
+	wake  chan struct{}
+	stop  chan struct{}
+	done  sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
 	settled  []outbox.Settled
@@ -38,8 +41,8 @@ type settler struct {
 	rejected []outbox.Settled
 }
 
-func newSettler(db *pgxpool.Pool, conn *nats.Conn, log *zap.Logger) *settler {
-	s := &settler{db: db, nats: conn, log: log, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+func newSettler(db *pgxpool.Pool, c *cache.Cache, conn *nats.Conn, log *zap.Logger) *settler {
+	s := &settler{db: db, cache: c, nats: conn, log: log, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	s.done.Go(s.run)
 	return s
 }
@@ -49,17 +52,23 @@ func (s *settler) close() {
 	s.done.Wait()
 }
 
-func (s *settler) add(version int64, reply cache.Reply) {
+func (s *settler) add(key string, version int64, reply cache.Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	settled := outbox.Settled{Key: key, Version: version, Server: reply.Server}
 	switch {
 	case reply.Outcome == cache.Rejected:
-		s.rejected = append(s.rejected, outbox.Settled{Version: version, Server: reply.Server, Reason: reply.Err.Error()})
+		settled.Reason = reply.Err.Error()
+		s.rejected = append(s.rejected, settled)
 	case reply.Outcome.Done() || mutant.On("retire-after-settled"):
-		s.settled = append(s.settled, outbox.Settled{Version: version, Server: reply.Server})
+		s.settled = append(s.settled, settled)
 	default:
 		s.deferred = append(s.deferred, version)
 	}
+	s.rouse()
+}
+
+func (s *settler) rouse() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -69,6 +78,7 @@ func (s *settler) add(version int64, reply cache.Reply) {
 func (s *settler) run() {
 	pause := time.NewTimer(0)
 	<-pause.C
+	every := settleEvery
 	for {
 		select {
 		case <-s.wake:
@@ -76,16 +86,21 @@ func (s *settler) run() {
 			s.flush()
 			return
 		}
-		pause.Reset(settleEvery)
+		pause.Reset(every)
 		select {
 		case <-pause.C:
 		case <-s.stop:
 		}
-		s.flush()
+		if every = settleEvery; !s.flush() {
+			every = settleAgain
+			s.rouse()
+		}
 	}
 }
 
-func (s *settler) flush() {
+// flush does what has gathered, and reports whether Postgres has answered. What it could not retire it keeps: Postgres may come back as a
+// standby that has lost those commits.
+func (s *settler) flush() bool {
 	s.mu.Lock()
 	settled, deferred, rejected := s.settled, s.deferred, s.rejected
 	s.settled, s.deferred, s.rejected = nil, nil, nil
@@ -93,16 +108,14 @@ func (s *settler) flush() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
+	var kept []outbox.Settled
 	for chunk := range slices.Chunk(settled, settleChunk) {
-		n, err := outbox.Retire(ctx, s.db, chunk)
+		left, err := s.retire(ctx, chunk)
 		if err != nil {
 			s.log.Warn("retire_failed", zap.Int("records", len(chunk)), zap.Error(err))
-		} else if n < int64(len(chunk)) {
-			// A relay was faster, or they were settled on another server than the one on record.
-			for _, settled := range chunk {
-				deferred = append(deferred, settled.Version)
-			}
+			kept = append(kept, chunk...)
 		}
+		deferred = append(deferred, left...)
 	}
 	if len(rejected) > 0 {
 		if err := outbox.SetAside(ctx, s.db, rejected); err != nil {
@@ -110,6 +123,48 @@ func (s *settler) flush() {
 		}
 	}
 	s.nudge(deferred)
+	s.keep(kept)
+	return len(kept) == 0
+}
+
+// retire deletes the records and returns the versions of those that may be left: a relay was faster, or they were settled on another
+// server than the one on record, or Postgres has lost them.
+func (s *settler) retire(ctx context.Context, settled []outbox.Settled) (left []int64, err error) {
+	n, err := outbox.Retire(ctx, s.db, settled)
+	if err != nil || n == int64(len(settled)) {
+		return nil, err
+	}
+	if err := recall(ctx, s.db, s.cache, settled); err != nil {
+		return nil, err
+	}
+	for _, one := range settled {
+		left = append(left, one.Version)
+	}
+	return left, nil
+}
+
+// recall takes away again what Postgres has lost since it was committed.
+func recall(ctx context.Context, db outbox.DB, c *cache.Cache, settled []outbox.Settled) error {
+	if mutant.On("recall-lost") {
+		return nil
+	}
+	lost, err := outbox.Lost(ctx, db, settled)
+	for _, one := range lost {
+		if err := c.Drop(ctx, one.Key); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (s *settler) keep(kept []outbox.Settled) {
+	if len(kept) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = append(kept, s.settled...)
+	s.settled = s.settled[max(0, len(s.settled)-settleMost):]
 }
 
 // nudge tells the relays which records to take without waiting for their grace to end. It is a hint: it may get lost.

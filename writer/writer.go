@@ -116,7 +116,7 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 	if w.log == nil {
 		w.log = zap.NewNop()
 	}
-	w.settler = newSettler(cfg.DB, cfg.NATS, w.log)
+	w.settler = newSettler(cfg.DB, cfg.Cache, cfg.NATS, w.log)
 	for range cfg.committers() {
 		w.work.Go(w.committer)
 	}
