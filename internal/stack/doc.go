@@ -19,7 +19,13 @@
 // bytes of System V shared memory with which Postgres guards its data folder. A Postgres that was paused at that
 // moment leaves its stopped backends behind as well, since only the postmaster is bound to the launcher.
 //
-// A Proxy in front of a server makes the network fail instead: black holes, resets, latency, cuts.
+// A Proxy in front of a server makes the network fail instead: black holes of one direction or both, resets, latency,
+// drips, connections that only the client believes in, cuts. A Clock makes servers see the time of day jump.
+//
+// # More than one server of a kind
+//
+// Valkey: ReplicaOf, StartSentinel, StartValkeyCluster. Postgres: StartStandby. Replicas and standbys are asynchronous,
+// and what was committed or written last is lost when they are promoted behind a black hole.
 //
 // # Programs that start NATS
 //

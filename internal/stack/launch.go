@@ -117,7 +117,7 @@ func (s *Server) spawn() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, from, err := openLog(s.logPath())
+	log, from, err := openLog(s.LogPath())
 	if err != nil {
 		return nil, fmt.Errorf("opening its log: %w", err)
 	}

@@ -1,63 +1,75 @@
 package stack
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"net"
 	"sync"
 	"time"
 )
 
-const (
-	dialTimeout = 5 * time.Second
-	chunkSize   = 32 << 10
-	// chunksUnderWay bounds what one direction of a slow connection holds back.
-	chunksUnderWay = 256
-)
+const dialTimeout = 5 * time.Second
 
 // link is one connection through a Proxy: a client's and the one to the server on its behalf.
 type link struct {
 	proxy          *Proxy
-	client, server net.Conn
-	lost           bool          // guarded by proxy.mu: a blackhole swallowed something
-	done           chan struct{} // closed by reset
+	client, server net.Conn           // no server where nobody answers
+	lost           map[Direction]bool // guarded by proxy.mu: where something was swallowed; never Both
+	done           chan struct{}      // closed by reset
 	once           sync.Once
-}
-
-// chunk is data on its way.
-type chunk struct {
-	data    []byte
-	arrived time.Time
 }
 
 // serve passes a client's data on until both sides have ended or a fault ends the connection.
 func (p *Proxy) serve(client net.Conn) {
-	server, err := net.DialTimeout("tcp", p.upstream, dialTimeout)
-	if err != nil {
-		abort(client)
-		return
+	l := &link{proxy: p, client: client, lost: map[Direction]bool{}, done: make(chan struct{})}
+	upstream, answered := p.target()
+	if answered {
+		l.server = dialServer(upstream)
 	}
-	l := &link{proxy: p, client: client, server: server, done: make(chan struct{})}
-	if !p.admit(l) {
+	if !p.admit(l, upstream) {
 		l.reset()
 		return
 	}
 	var directions sync.WaitGroup
-	directions.Go(func() { l.pass(client, server) })
-	directions.Go(func() { l.pass(server, client) })
+	for _, w := range l.ways() {
+		directions.Go(w.pass)
+	}
 	directions.Wait()
 	p.forget(l)
-	_ = client.Close()
-	_ = server.Close()
+	l.close()
 }
 
-// admit makes faults reach the link, unless the fault of the moment allows no connection.
-func (p *Proxy) admit(l *link) bool {
+// dialServer returns nil when the server does not take the connection; what its client sees of that depends on the
+// fault of the moment.
+func dialServer(addr string) net.Conn {
+	conn, err := net.DialTimeout("tcp", addr, dialTimeout)
+	if err != nil {
+		return nil
+	}
+	return conn
+}
+
+// target is the server for a new connection, unless the fault of the moment is that nobody answers.
+func (p *Proxy) target() (upstream string, answered bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.fault == reset || p.fault == cut {
+	return p.upstream, p.fault.kind != halfOpen
+}
+
+// admit makes faults reach the link, unless there is no place for it: because of the fault of the moment, because it has
+// no server and its client may hear of that, or because another server was chosen in the meantime.
+func (p *Proxy) admit(l *link, upstream string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.fault
+	switch {
+	case p.closed, f.kind == reset, f.kind == cut:
 		return false
+	case l.server == nil && !f.swallows(ToClient):
+		return false
+	case l.server != nil && upstream != p.upstream:
+		return false
+	}
+	if l.server == nil || f.kind == halfOpen {
+		l.loseServerLocked()
 	}
 	p.links[l] = struct{}{}
 	return true
@@ -69,13 +81,50 @@ func (p *Proxy) forget(l *link) {
 	delete(p.links, l)
 }
 
+// ways are the two directions, or the first alone where there is no server.
+func (l *link) ways() []*way {
+	ways := []*way{{link: l, direction: ToServer, from: l.client, to: l.server}}
+	if l.server != nil {
+		ways = append(ways, &way{link: l, direction: ToClient, from: l.server, to: l.client})
+	}
+	return ways
+}
+
+// tornLocked tells whether the link has lost what another fault would let pass: its stream would have a hole.
+func (l *link) tornLocked(f fault) bool {
+	for d := range l.lost {
+		if !f.swallows(d) {
+			return true
+		}
+	}
+	return false
+}
+
+// loseServerLocked resets the server's side alone. From then on the client can only be reset.
+func (l *link) loseServerLocked() {
+	l.lost[ToServer], l.lost[ToClient] = true, true
+	if l.server != nil {
+		abort(l.server)
+	}
+}
+
 // reset ends both connections so that each peer sees a reset.
 func (l *link) reset() {
 	l.once.Do(func() {
 		close(l.done)
 		abort(l.client)
-		abort(l.server)
+		if l.server != nil {
+			abort(l.server)
+		}
 	})
+}
+
+// close ends what has ended on both sides already.
+func (l *link) close() {
+	_ = l.client.Close()
+	if l.server != nil {
+		_ = l.server.Close()
+	}
 }
 
 func abort(c net.Conn) {
@@ -83,85 +132,4 @@ func abort(c net.Conn) {
 		_ = tcp.SetLinger(0)
 	}
 	_ = c.Close()
-}
-
-// pass moves data in one direction until its source ends. Reading and writing are apart so that latency delays data
-// without limiting its flow.
-func (l *link) pass(from, to net.Conn) {
-	chunks := make(chan chunk, chunksUnderWay)
-	var reading sync.WaitGroup
-	var readErr error
-	reading.Go(func() {
-		defer close(chunks)
-		readErr = read(from, chunks)
-	})
-	for c := range chunks {
-		if !l.hold(c.arrived) {
-			continue
-		}
-		if _, err := to.Write(c.data); err != nil {
-			l.reset()
-		}
-	}
-	reading.Wait()
-	l.end(to, readErr)
-}
-
-// read hands on what arrives until the source ends. The end of a stream that is in order is no error.
-func read(from net.Conn, chunks chan<- chunk) error {
-	buf := make([]byte, chunkSize)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 {
-			chunks <- chunk{data: bytes.Clone(buf[:n]), arrived: time.Now()}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// end passes the end of a stream on. It travels like data, and when it is lost like data the other side goes on
-// believing in the connection until the link is reset.
-func (l *link) end(to net.Conn, readErr error) {
-	if !l.hold(time.Now()) {
-		<-l.done
-		return
-	}
-	half, ok := to.(*net.TCPConn)
-	if readErr != nil || !ok {
-		l.reset()
-		return
-	}
-	_ = half.CloseWrite()
-}
-
-// hold waits as long as what arrived at the given time is to be held back, and reports whether it may pass then or is
-// lost.
-func (l *link) hold(arrived time.Time) bool {
-	for {
-		f, latency, changed := l.proxy.faultFor(l)
-		if f != slow {
-			return f != blackhole
-		}
-		select {
-		case <-time.After(time.Until(arrived.Add(latency))):
-			return true
-		case <-changed:
-		case <-l.done:
-			return true // whoever writes will find out
-		}
-	}
-}
-
-// faultFor returns the fault of the moment and what is closed when it ends. In a blackhole it notes that the link has
-// lost something, for only then is it asked.
-func (p *Proxy) faultFor(l *link) (f fault, latency time.Duration, changed <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l.lost = l.lost || p.fault == blackhole
-	return p.fault, p.latency, p.changed
 }

@@ -32,6 +32,8 @@ type PostgresConfig struct {
 	Log *zap.Logger
 	// NoFsync turns fsync off. That is faster and survives SIGKILL, but not a crash of the machine.
 	NoFsync bool
+	// Clock, when not nil, is the clock that the server reads the time of day from.
+	Clock *Clock
 	// Settings are further settings of the server, such as "wal_level": "logical".
 	Settings map[string]string
 }
@@ -40,11 +42,17 @@ type PostgresConfig struct {
 // initdb again.
 type Postgres struct {
 	*Server
+	drv *postgresDriver
 }
 
 // StartPostgres starts a Postgres server, with initdb first where there is no data. As root it runs both as the user
 // postgres, or nobody where there is none, because they refuse to run as root.
 func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
+	return startPostgres(ctx, cfg, nil)
+}
+
+// startPostgres starts a server, which is a standby when it has a primary.
+func startPostgres(ctx context.Context, cfg PostgresConfig, primary *Proxy) (*Postgres, error) {
 	bin, err := systemPostgres().find(ctx)
 	if err != nil {
 		return nil, err
@@ -53,16 +61,19 @@ func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := cfg.Clock.check(account); err != nil {
+		return nil, err
+	}
 	dir, err := openFolder(cfg.Dir, "postgres")
 	if err != nil {
 		return nil, err
 	}
-	d := &postgresDriver{bin: bin, dir: dir, account: account, cfg: cfg}
+	d := &postgresDriver{bin: bin, dir: dir, account: account, cfg: cfg, primary: primary}
 	s, err := startServer(ctx, "postgres", dir, cfg.Port, cfg.Log, d)
 	if err != nil {
 		return nil, err
 	}
-	return &Postgres{Server: s}, nil
+	return &Postgres{Server: s, drv: d}, nil
 }
 
 // postgresDriver implements driver.
@@ -71,10 +82,11 @@ type postgresDriver struct {
 	dir     folder
 	account *account // nil means our own
 	cfg     PostgresConfig
+	primary *Proxy // the way to a standby's primary, else nil
 }
 
-// prepare runs initdb where there is no data. It works in another folder and renames that at the end, so that an
-// initdb cut short is never taken for a database. A folder of data that are not Postgres's stays as it is, and is an
+// prepare runs initdb, or copies the primary, where there is no data. It works in another folder and renames that at the
+// end, so that an initdb cut short is never taken for a database. A folder of data that are not Postgres's stays as it is, and is an
 // error.
 func (d *postgresDriver) prepare(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(d.dir.data(), "PG_VERSION")); err == nil {
@@ -90,7 +102,11 @@ func (d *postgresDriver) prepare(ctx context.Context) error {
 	if err := d.account.makeDir(fresh); err != nil {
 		return fmt.Errorf("making its data folder: %w", err)
 	}
-	if err := d.initdb(ctx, fresh); err != nil {
+	fill := d.initdb
+	if d.primary != nil {
+		fill = d.copyPrimary
+	}
+	if err := fill(ctx, fresh); err != nil {
 		return err
 	}
 	if err := os.Rename(fresh, d.dir.data()); err != nil {
@@ -100,14 +116,18 @@ func (d *postgresDriver) prepare(ctx context.Context) error {
 }
 
 func (d *postgresDriver) initdb(ctx context.Context, dir string) error {
-	cmd := exec.CommandContext(ctx, d.bin.initdb, "-D", dir, "-U", "postgres", "--auth=trust", "-E", "UTF8",
-		"--locale=C", "--no-sync", "--no-instructions")
+	return d.run(ctx, dir, exec.CommandContext(ctx, d.bin.initdb, "-D", dir, "-U", "postgres", "--auth=trust", "-E", "UTF8",
+		"--locale=C", "--no-sync", "--no-instructions"))
+}
+
+// run runs a program that fills a folder, with the processes that it starts itself: they would go on writing where Close
+// removes.
+func (d *postgresDriver) run(ctx context.Context, dir string, cmd *exec.Cmd) error {
 	d.setUp(cmd, dir)
 	cmd.SysProcAttr = ownGroup(cmd.SysProcAttr)
-	// With the postgres that it runs, or that would go on writing where Close removes.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("running initdb: %w: %s", cmp.Or(ctx.Err(), err), strings.TrimSpace(string(out)))
+		return fmt.Errorf("running %s: %w: %s", filepath.Base(cmd.Path), cmp.Or(ctx.Err(), err), strings.TrimSpace(string(out)))
 	}
 	return nil
 }
@@ -120,6 +140,7 @@ func (d *postgresDriver) command(port int) (*exec.Cmd, error) {
 	}
 	cmd := exec.Command(d.bin.postgres, args...)
 	d.setUp(cmd, d.dir.data())
+	cmd.Env = d.cfg.Clock.env(cmd.Env)
 	return cmd, nil
 }
 
@@ -134,6 +155,9 @@ func (d *postgresDriver) settings() map[string]string {
 	}
 	if d.cfg.NoFsync {
 		s["fsync"] = "off"
+	}
+	if d.primary != nil {
+		s["wal_retrieve_retry_interval"] = "100ms" // or it would look for its primary every five seconds
 	}
 	maps.Copy(s, d.cfg.Settings)
 	return s

@@ -15,9 +15,9 @@ const minPostgres = 15
 
 // postgresBin is where the programs of one installation are.
 type postgresBin struct {
-	postgres, initdb string
-	major            int
-	version          string
+	postgres, initdb, basebackup string
+	major                        int
+	version                      string
 }
 
 // postgresFinder looks for an installation: first on PATH, then where packages put it without putting it on PATH.
@@ -92,5 +92,6 @@ func inspect(ctx context.Context, path string) (postgresBin, bool) {
 	if err != nil {
 		return postgresBin{}, false
 	}
-	return postgresBin{postgres: path, initdb: initdb, major: major, version: version}, true
+	return postgresBin{postgres: path, initdb: initdb, basebackup: filepath.Join(filepath.Dir(path), "pg_basebackup"),
+		major: major, version: version}, true
 }

@@ -11,28 +11,16 @@ import (
 // ErrProxyClosed is returned by the faults of a Proxy after Close.
 var ErrProxyClosed = errors.New("the proxy is closed")
 
-// fault is what a Proxy does to the network.
-type fault int
-
-const (
-	healthy fault = iota
-	blackhole
-	reset
-	slow
-	cut
-)
-
 // Proxy stands between clients and one server and makes the network between them fail. It begins without a fault; a
 // fault lasts until the next one or Heal takes its place, and takes hold at once, also of connections that are busy.
 // Its methods may be called from several goroutines.
 type Proxy struct {
-	upstream string
-	port     int
-	running  sync.WaitGroup // the accept loop and everything about connections
+	port    int
+	running sync.WaitGroup // the accept loop and everything about connections
 
 	mu       sync.Mutex // guards what follows
+	upstream string
 	fault    fault
-	latency  time.Duration
 	changed  chan struct{} // closed when another fault begins
 	listener net.Listener  // nil while cut
 	links    map[*link]struct{}
@@ -61,32 +49,6 @@ func (p *Proxy) Addr() string {
 	return address(p.port)
 }
 
-// Blackhole drops all data in both directions, and the news of either side's end too. Connections stand and new ones
-// come about. The next fault, or Heal, resets those that have lost something: their streams have holes.
-func (p *Proxy) Blackhole() error {
-	return p.begin(blackhole, 0)
-}
-
-// Reset resets all connections, and new ones as soon as they have come about.
-func (p *Proxy) Reset() error {
-	return p.begin(reset, 0)
-}
-
-// Slow delays data by latency in each direction, without limiting how much is on its way.
-func (p *Proxy) Slow(latency time.Duration) error {
-	return p.begin(slow, latency)
-}
-
-// Cut resets all connections and refuses new ones.
-func (p *Proxy) Cut() error {
-	return p.begin(cut, 0)
-}
-
-// Heal ends the fault.
-func (p *Proxy) Heal() error {
-	return p.begin(healthy, 0)
-}
-
 // Close resets all connections, gives the port back and returns when every goroutine has ended.
 func (p *Proxy) Close() error {
 	p.mu.Lock()
@@ -94,7 +56,7 @@ func (p *Proxy) Close() error {
 		p.mu.Unlock()
 		return nil
 	}
-	err := p.beginLocked(cut, 0)
+	err := p.beginLocked(fault{kind: cut})
 	p.closed = true
 	p.mu.Unlock()
 	p.running.Wait()
@@ -102,25 +64,47 @@ func (p *Proxy) Close() error {
 	return err
 }
 
-func (p *Proxy) begin(f fault, latency time.Duration) error {
+// Retarget sends new connections to another server, whose host and port upstream is. Those that there are keep the server
+// they have when keep says so, and are reset otherwise. It is no fault: the one of the moment goes on, and Heal leaves the
+// upstream as it is.
+func (p *Proxy) Retarget(upstream string, keep bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return ErrProxyClosed
 	}
-	return p.beginLocked(f, latency)
+	p.upstream = upstream
+	if keep {
+		return nil
+	}
+	for l := range p.links {
+		l.reset()
+	}
+	return nil
 }
 
-func (p *Proxy) beginLocked(f fault, latency time.Duration) error {
-	p.fault, p.latency = f, latency
+func (p *Proxy) begin(f fault) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrProxyClosed
+	}
+	return p.beginLocked(f)
+}
+
+func (p *Proxy) beginLocked(f fault) error {
+	p.fault = f
 	close(p.changed)
 	p.changed = make(chan struct{})
 	for l := range p.links {
-		if f == reset || f == cut || (f != blackhole && l.lost) {
+		switch {
+		case f.kind == reset, f.kind == cut, l.tornLocked(f):
 			l.reset()
+		case f.kind == halfOpen:
+			l.loseServerLocked()
 		}
 	}
-	if f == cut {
+	if f.kind == cut {
 		return p.muteLocked()
 	}
 	return p.listenLocked()

@@ -220,8 +220,10 @@ func TestProxyFaultsUnderTraffic(t *testing.T) {
 		})
 	}
 	slow := func() error { return p.Slow(time.Millisecond) }
+	drip := func() error { return p.Drip(1000) }
+	one := func() error { return p.BlackholeOne(stack.ToServer) }
 	for ctx.Err() == nil {
-		for _, f := range []func() error{p.Blackhole, p.Heal, p.Reset, slow, p.Blackhole, p.Cut, p.Heal} {
+		for _, f := range []func() error{p.Blackhole, p.Heal, p.Reset, slow, p.HalfOpen, p.Blackhole, p.Cut, p.Heal, drip, one, p.HalfOpen} {
 			must(t, f())
 			time.Sleep(2 * time.Millisecond)
 		}

@@ -17,7 +17,7 @@ import (
 const stopTimeout = 10 * time.Second
 
 var (
-	// ErrRunning is returned by Wipe, which needs a server that is stopped.
+	// ErrRunning is returned by Wipe, RestoreRDB and CutAOF, which need a server that is stopped.
 	ErrRunning = errors.New("the server is running")
 	// ErrNotRunning is returned by Pause and Resume on a server that is stopped.
 	ErrNotRunning = errors.New("the server is not running")
@@ -151,13 +151,21 @@ func (s *Server) onRunning(doing string, act func(*process) error) error {
 
 // Wipe removes the server's data; the next Start begins with an empty server. It needs a server that is stopped.
 func (s *Server) Wipe() error {
+	return s.whileStopped("wiping", func() error {
+		return errors.Join(s.drv.release(), os.RemoveAll(s.dir.data()))
+	})
+}
+
+// whileStopped does something to the files of a server, which must be stopped and stays so meanwhile.
+func (s *Server) whileStopped(doing string, act func() error) error {
 	s.op.Lock()
 	defer s.op.Unlock()
-	if s.Running() {
-		return fmt.Errorf("wiping %s: %w", s.name, ErrRunning)
+	err := ErrRunning
+	if !s.Running() {
+		err = act()
 	}
-	if err := errors.Join(s.drv.release(), os.RemoveAll(s.dir.data())); err != nil {
-		return fmt.Errorf("wiping %s: %w", s.name, err)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", doing, s.name, err)
 	}
 	return nil
 }

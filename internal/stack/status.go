@@ -43,10 +43,12 @@ func (s *Server) LogTail(lines int) string {
 	s.mu.Lock()
 	from := s.logFrom
 	s.mu.Unlock()
-	return tail(s.logPath(), from, lines)
+	return tail(s.LogPath(), from, lines)
 }
 
-func (s *Server) logPath() string {
+// LogPath is the file that the server logs to, all its runs one after the other. It is gone after Close where the
+// package made the server's folder.
+func (s *Server) LogPath() string {
 	return filepath.Join(s.dir.path, "log")
 }
 

@@ -26,6 +26,8 @@ type ValkeyConfig struct {
 	Password string
 	// TLS makes the port speak TLS, with a certificate of a throw-away authority; see Valkey.TLSConfig.
 	TLS bool
+	// Clock, when not nil, is the clock that the server reads the time of day from.
+	Clock *Clock
 	// Args are further arguments, such as "--appendonly", "yes". Without any nothing is kept on disk, and a server that
 	// stops or is killed comes back empty.
 	Args []string

@@ -28,7 +28,10 @@ func (d *valkeyDriver) prepare(context.Context) error {
 }
 
 func (d *valkeyDriver) command(port int) (*exec.Cmd, error) {
-	args := []string{"--bind", host, "--dir", d.dir.data(), "--daemonize", "no", "--save", "", "--appendonly", "no"}
+	args := []string{"--bind", host, "--dir", d.dir.data(), "--daemonize", "no", "--save", "", "--appendonly", "no",
+		"--dbfilename", rdbName,
+		// A primary would wait five seconds for more replicas that might come.
+		"--repl-diskless-sync-delay", "0"}
 	if d.certs == nil {
 		args = append(args, "--port", strconv.Itoa(port))
 	} else {
@@ -40,6 +43,7 @@ func (d *valkeyDriver) command(port int) (*exec.Cmd, error) {
 	}
 	cmd := exec.Command(d.bin, append(args, d.args...)...)
 	cmd.Dir = d.dir.data()
+	cmd.Env = d.cfg.Clock.env(os.Environ())
 	return cmd, nil
 }
 

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Sees to the programs that Tidelock's tests and its demo start.
 #
-#   deps.sh              Postgres 15, Valkey 8 and a C compiler (the race detector needs one), or newer
+#   deps.sh              Postgres 15 and Valkey 8, or newer, and what the tests need besides: a C compiler (for the race
+#                        detector, the models and clocks that jump) and spin (for the models)
 #   deps.sh servers      Postgres and Valkey only
-#   deps.sh install ...  root's part on Debian and Ubuntu: installs any of: postgres valkey compiler
+#   deps.sh install ...  root's part on Debian and Ubuntu: installs any of: postgres valkey compiler spin
 #
 # What is there is left as it is, and then this says nothing. On Debian and Ubuntu the missing is installed; elsewhere
 # this says what to install. No service is started, none is stopped that ran before, and no database is created.
@@ -51,6 +52,9 @@ has_compiler() {
 	echo '#include <stdlib.h>' | $(go env CC) -fsyntax-only -x c - >/dev/null 2>&1
 }
 
+# There are other programs called spin.
+has_spin() { spin -V 2>/dev/null </dev/null | grep -q '^Spin Version'; }
+
 # missing prints which of the arguments are not there.
 missing() {
 	for what; do "has_$what" || printf '%s ' "$what"; done
@@ -64,6 +68,7 @@ packages() {
 		postgres) echo postgresql ;;
 		valkey) echo valkey-server ;;
 		compiler) echo gcc libc6-dev ;;
+		spin) echo spin ;;
 		esac
 	done
 }
@@ -101,6 +106,7 @@ offered() {
 		postgres) offers postgresql "$min_postgres" || return 1 ;;
 		valkey) offers valkey-server "$min_valkey" || return 1 ;;
 		compiler) offers gcc 1 && offers libc6-dev 1 || return 1 ;;
+		spin) offers spin 6 || return 1 ;;
 		esac
 	done
 }
@@ -137,8 +143,8 @@ find_packages() {
 	offered "$@" && return 0
 	offers postgresql 1 || complain "apt could not fetch the package lists; what it says is above"
 	case " $* " in *' valkey '*) offers valkey-server "$min_valkey" || add_backports ;; esac
-	offered "$@" || complain "apt has no Postgres $min_postgres, Valkey $min_valkey or compiler to offer on this release;" \
-		"what is missing is at https://www.postgresql.org/download/ and https://valkey.io/download/"
+	offered "$@" || complain "on this release apt cannot offer all of: $*, with Postgres $min_postgres and Valkey $min_valkey" \
+		"or newer; these two are at https://www.postgresql.org/download/ and https://valkey.io/download/"
 }
 
 # hold_services keeps the packages from creating a database cluster and from starting a Valkey, while they are being
@@ -214,18 +220,22 @@ become_root() {
 # --- elsewhere -----------------------------------------------------------------------------------
 
 # advise names the packages of one system, given as a command and the packages for postgres, valkey and compiler.
+# Few systems have a package of spin.
 advise() {
 	run=$1 postgres=$2 valkey=$3 compiler=$4
 	shift 4
 	names=
+	spin=
 	for what; do
 		case $what in
 		postgres) names="$names $postgres" ;;
 		valkey) names="$names $valkey" ;;
 		compiler) names="$names $compiler" ;;
+		spin) spin="; spin is at https://spinroot.com" ;;
 		esac
 	done
-	die "missing: $*. Run this, then try again:  $run$names"
+	[ -n "$names" ] || die "missing: $*$spin; put it on PATH, then try again"
+	die "missing: $*$spin. Run this, then try again:  $run$names"
 }
 
 advise_system() {
@@ -234,7 +244,7 @@ advise_system() {
 	if command -v pacman >/dev/null; then advise "sudo pacman -S" postgresql valkey gcc "$@"; fi
 	if command -v apk >/dev/null; then advise "sudo apk add" postgresql17 valkey "gcc musl-dev" "$@"; fi
 	die "missing: $*. Needed are Postgres $min_postgres or newer, Valkey $min_valkey or newer and, for the tests, a C" \
-		"compiler; put postgres and valkey-server on PATH, then try again"
+		"compiler and spin; put postgres, valkey-server and spin on PATH, then try again"
 }
 
 # --- main ----------------------------------------------------------------------------------------
@@ -252,15 +262,15 @@ check() {
 }
 
 case ${1:-all} in
-all) check postgres valkey compiler ;;
+all) check postgres valkey compiler spin ;;
 servers) check postgres valkey ;;
 install)
 	shift
 	[ "$(id -u)" = 0 ] || die "install is root's part"
 	for what; do
-		case $what in postgres | valkey | compiler) ;; *) die "cannot install \"$what\"" ;; esac
+		case $what in postgres | valkey | compiler | spin) ;; *) die "cannot install \"$what\"" ;; esac
 	done
 	install_debian "$@"
 	;;
-*) die "usage: deps.sh [all | servers | install [postgres] [valkey] [compiler]]" ;;
+*) die "usage: deps.sh [all | servers | install [postgres] [valkey] [compiler] [spin]]" ;;
 esac
