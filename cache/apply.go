@@ -110,10 +110,12 @@ func (c *Cache) apply(ctx context.Context, changes []Change, who func(*Change) s
 			servers[batches[i]] = server
 		}
 		replies[i] = reply(text, err)
-		replies[i].Server = servers[batches[i]]
 		if err := c.unstorable(&changes[i]); err != nil && replies[i].Outcome.Done() {
-			replies[i] = Reply{Outcome: Rejected, Server: replies[i].Server, Err: err}
+			replies[i] = Reply{Outcome: Rejected, Err: err}
 		}
+	}
+	for i := range replies {
+		replies[i].Server = servers[batches[i]]
 	}
 	c.breaker.record(worst)
 	return replies

@@ -132,8 +132,14 @@ func options(cfg Config) (valkey.ClientOption, error) {
 	option.DisableCache = true
 	option.Dialer.Timeout = orDefault(option.Dialer.Timeout, time.Second)
 	option.ConnWriteTimeout = orDefault(option.ConnWriteTimeout, max(time.Second, 2*cfg.timeout()))
+	if option.Sentinel.MasterSet != "" {
+		option.Sentinel.TopologyRefreshInterval = time.Second // a failover that was announced while we were not listening
+	}
 	if cfg.Tune != nil {
 		cfg.Tune(&option)
+	}
+	if option.ConnLifetime != 0 {
+		return option, errors.New("cache: Tune sets ConnLifetime: a pipeline that is continued on another connection may speak to two servers; leave it 0")
 	}
 	return option, nil
 }

@@ -52,9 +52,9 @@ type call struct {
 type ask int
 
 const (
-	askNone  ask = iota
-	askFirst     // a pipeline goes through one connection, so its first call speaks for all
-	askEach      // of a cluster each key may be on another server
+	askNone ask = iota
+	askEnds     // a pipeline goes through one connection, so any of its calls speaks for all: the first and, if that fails, the last
+	askEach     // of a cluster each key may be on another server
 )
 
 // askServer returns how to learn the server of each call.
@@ -62,14 +62,14 @@ func askServer(client valkey.Client) ask {
 	if client.Mode() == valkey.ClientModeCluster {
 		return askEach
 	}
-	return askFirst
+	return askEnds
 }
 
-func (a ask) args(call call, first bool) []string {
+func (a ask) args(call call, end bool) []string {
 	switch {
 	case a == askNone:
 		return call.args
-	case first || a == askEach:
+	case end || a == askEach:
 		return append(call.args[:len(call.args):len(call.args)], "1")
 	default:
 		return append(call.args[:len(call.args):len(call.args)], "")
@@ -78,10 +78,10 @@ func (a ask) args(call call, first bool) []string {
 
 // run sends the calls in one pipeline and returns a result for each. Those that found the script lost go again in a second
 // pipeline; where asked, each result comes with a number that stands for all that came from the same server.
-func (s script) run(ctx context.Context, client valkey.Client, calls []call, ask ask) (results []valkey.ValkeyResult, batches []int) {
+func (s script) run(ctx context.Context, client valkey.CoreClient, calls []call, ask ask) (results []valkey.ValkeyResult, batches []int) {
 	cmds := make(valkey.Commands, len(calls))
 	for i, call := range calls {
-		cmds[i] = client.B().Evalsha().Sha1(s.sha).Numkeys(1).Key(call.key).Arg(ask.args(call, i == 0)...).Build()
+		cmds[i] = client.B().Evalsha().Sha1(s.sha).Numkeys(1).Key(call.key).Arg(ask.args(call, i == 0 || i == len(calls)-1)...).Build()
 	}
 	results = client.DoMulti(ctx, cmds...)
 	batches = make([]int, len(calls))
@@ -99,7 +99,7 @@ func (s script) run(ctx context.Context, client valkey.Client, calls []call, ask
 	}
 	cmds = cmds[:0]
 	for at, i := range lost {
-		cmds = append(cmds, client.B().Eval().Script(s.source).Numkeys(1).Key(calls[i].key).Arg(ask.args(calls[i], at == 0)...).Build())
+		cmds = append(cmds, client.B().Eval().Script(s.source).Numkeys(1).Key(calls[i].key).Arg(ask.args(calls[i], at == 0 || at == len(lost)-1)...).Build())
 	}
 	for at, result := range client.DoMulti(ctx, cmds...) {
 		results[lost[at]] = result

@@ -56,59 +56,13 @@ func (c *Cache) Watch(ctx context.Context, database string, canaries map[string]
 	return servers, err
 }
 
-// DropAbove deletes, in the server of one shard, all entries with a version above the bound, placeholders too (with a negative bound all entries), and returns how many. It is for entries
-// whose version no longer stands for what it did. It fails when the server is not the one expected, before or after.
-func (c *Cache) DropAbove(ctx context.Context, s Server, above int64, progress func(keys int64)) (int64, error) {
-	node, err := c.node(ctx, s)
-	if err != nil {
-		return 0, err
-	}
-	var dropped, looked int64
-	var cursor uint64
-	for {
-		keys, next, err := node.scan(ctx, cursor)
-		if err != nil {
-			return dropped, err
-		}
-		n, err := node.drop(ctx, keys, above)
-		dropped += n
-		looked += int64(len(keys))
-		if err != nil {
-			return dropped, err
-		}
-		progress(looked)
-		if cursor = next; cursor == 0 {
-			_, err := c.node(ctx, s)
-			return dropped, err
-		}
-	}
-}
-
 // node is the connection to one server.
 type node struct {
 	shard  string
 	epoch  uint64 // of its configuration, in a cluster
 	tag    string // ends the names of canaries
+	slots  []slotRange
 	client valkey.Client
-}
-
-// node returns the connection to this very server.
-func (c *Cache) node(ctx context.Context, s Server) (node, error) {
-	nodes, err := c.primaries(ctx)
-	for _, n := range nodes {
-		if n.shard != s.Shard {
-			continue
-		}
-		is, err := n.watch(ctx, "", Canary{})
-		if err == nil && (is.RunID != s.RunID || is.ReplID != s.ReplID) {
-			err = fmt.Errorf("%w: the server is another one by now", ErrUnavailable)
-		}
-		return n, err
-	}
-	if err == nil {
-		err = fmt.Errorf("%w: no server has the shard %q", ErrUnavailable, s.Shard)
-	}
-	return node{}, err
 }
 
 // primaries returns the servers that take writes.
@@ -128,7 +82,7 @@ func (c *Cache) primaries(ctx context.Context) ([]node, error) {
 		case err != nil:
 			failed = fmt.Errorf("asking the cluster's node %s: %w", addr, err)
 		case len(slots) > 0:
-			n.tag = tagIn(client, slots)
+			n.tag, n.slots = tagIn(client, slots), slots
 			primaries = append(primaries, n)
 		}
 	}
@@ -158,6 +112,10 @@ func shardOf(ctx context.Context, client valkey.Client) (node, []slotRange, erro
 }
 
 type slotRange struct{ first, last uint16 }
+
+func within(slots []slotRange, slot uint16) bool {
+	return slices.ContainsFunc(slots, func(r slotRange) bool { return r.first <= slot && slot <= r.last })
+}
 
 // ownSlots reads the answer to CLUSTER NODES, a line a node: id, address, flags, …, its configuration's epoch in the seventh field, slots from the
 // ninth on.
@@ -192,20 +150,24 @@ func tagIn(client valkey.Client, slots []slotRange) string {
 		tag := fmt.Sprintf(":{%d}", i)
 		cmd := client.B().Get().Key(tag).Build()
 		slot := cmd.Slot()
-		if slices.ContainsFunc(slots, func(r slotRange) bool { return r.first <= slot && slot <= r.last }) {
+		if within(slots, slot) {
 			return tag
 		}
 	}
 }
 
 func (n node) watch(ctx context.Context, database string, canary Canary) (Server, error) {
+	return watch(ctx, n.client, n.shard, canaryKey+database+n.tag, canary)
+}
+
+func watch(ctx context.Context, client valkey.CoreClient, shard, key string, canary Canary) (Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	expected := ""
 	if canary.RunID != "" {
 		expected = canary.RunID + " " + canary.ReplID
 	}
-	results, _ := canaryScript.run(ctx, n.client, []call{{key: canaryKey + database + n.tag, args: []string{expected, canary.Text}}}, askNone)
+	results, _ := canaryScript.run(ctx, client, []call{{key: key, args: []string{expected, canary.Text}}}, askNone)
 	reply, err := results[0].ToArray()
 	if err == nil && len(reply) != 4 {
 		err = fmt.Errorf("the canary script replied with %d values", len(reply))
@@ -214,7 +176,7 @@ func (n node) watch(ctx context.Context, database string, canary Canary) (Server
 		_, err = translate(ctx, err)
 		return Server{}, err
 	}
-	s := Server{Shard: n.shard}
+	s := Server{Shard: shard}
 	for i, to := range []*string{&s.RunID, &s.ReplID, &s.Canary} {
 		if *to, err = reply[i].ToString(); err != nil {
 			return Server{}, fmt.Errorf("reading the canary script's reply: %w", err)
@@ -223,43 +185,4 @@ func (n node) watch(ctx context.Context, database string, canary Canary) (Server
 	left, err := reply[3].AsInt64()
 	s.Left = left == 1
 	return s, err
-}
-
-// scanTimeout bounds one step of a walk over all keys, scanCount its size.
-const (
-	scanTimeout = 5 * time.Second
-	scanCount   = 1000
-)
-
-func (n node) scan(ctx context.Context, cursor uint64) (keys []string, next uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
-	defer cancel()
-	entry, err := n.client.Do(ctx, n.client.B().Scan().Cursor(cursor).Count(scanCount).Type("string").Build()).AsScanEntry()
-	_, err = translate(ctx, err)
-	return entry.Elements, entry.Cursor, err
-}
-
-func (n node) drop(ctx context.Context, keys []string, above int64) (dropped int64, err error) {
-	if len(keys) == 0 {
-		return 0, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
-	defer cancel()
-	bound := ""
-	if above >= 0 {
-		bound = strconv.FormatInt(above, 10)
-	}
-	calls := make([]call, len(keys))
-	for i, key := range keys {
-		calls[i] = call{key: key, args: []string{bound}}
-	}
-	results, _ := dropScript.run(ctx, n.client, calls, askNone)
-	for _, result := range results {
-		one, err := result.AsInt64()
-		if _, err = translate(ctx, err); err != nil {
-			return dropped, err
-		}
-		dropped += one
-	}
-	return dropped, nil
 }

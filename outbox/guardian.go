@@ -16,6 +16,8 @@ var (
 	resignSQL string
 	//go:embed sql/horizon.sql
 	horizonSQL string
+	//go:embed sql/servers.sql
+	serversSQL string
 	//go:embed sql/register.sql
 	registerSQL string
 	//go:embed sql/repaired.sql
@@ -42,9 +44,11 @@ var (
 type Office struct {
 	Term   int64
 	Holder string
-	// Origin is the history of the database that the guardian's row belongs to, and Here the one that the database is of. They
-	// differ after the promotion of a standby, or a restore.
-	Origin, Here string
+	// Origin is where the history began that the guardian's row belongs to, and Here where the one did that the database is of. They
+	// differ after the promotion of a standby, or a restore. History is the name of the former.
+	Origin, Here, History string
+	// NextXid is above every xid that was given out.
+	NextXid int64
 	// Database is unlike that of any other database.
 	Database string
 }
@@ -56,8 +60,10 @@ type Server struct {
 	// RepairFrom and DropAbove say what of its entries is in doubt: those of keys changed by a transaction from RepairFrom on, and
 	// those with a version above DropAbove. Both nil: nothing.
 	RepairFrom, DropAbove *int64
-	Looked                int64      // keys looked at by the repair under way, or the last one
-	Repaired              *time.Time // when the last repair ended
+	// Doubts tells one doubt from the next: it rises whenever something comes to be in doubt.
+	Doubts   int64
+	Looked   int64      // keys looked at by the repair under way, or the last one
+	Repaired *time.Time // when the last repair ended
 }
 
 // Doubt reports whether some of the server's entries may be wrong.
@@ -71,7 +77,7 @@ func TakeOffice(ctx context.Context, db DB, holder string, lease time.Duration) 
 		return o, false, wrap("reading the highest version", err)
 	}
 	o.Holder = holder
-	err = db.QueryRow(ctx, officeText, holder, lease, drawn).Scan(&o.Term, &o.Origin, &o.Here, &o.Database)
+	err = db.QueryRow(ctx, officeText, holder, lease, drawn).Scan(&o.Term, &o.Origin, &o.Here, &o.History, &o.NextXid, &o.Database)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return o, false, nil
 	}
@@ -84,27 +90,43 @@ func Resign(ctx context.Context, db DB, holder string) error {
 	return wrap("resigning", err)
 }
 
-// Horizon returns the xid below which every transaction has ended and is settled, and the servers on record, both of one snapshot.
-func Horizon(ctx context.Context, db DB) (int64, []Server, error) {
+// Mark is how far everything is settled: every transaction of this history below the xid has ended, and is.
+type Mark struct {
+	History string
+	Xid     int64
+}
+
+// Horizon returns how far everything is settled, and the servers on record, both of one snapshot. With much pending it takes a while.
+func Horizon(ctx context.Context, db DB) (Mark, []Server, error) {
 	rows, err := db.Query(ctx, horizonText)
 	if err != nil {
-		return 0, nil, wrap("reading the horizon", err)
+		return Mark{}, nil, wrap("reading the horizon", err)
 	}
-	var xid int64
+	var m Mark
 	var servers []Server
-	var s Server
 	var shard, run, repl *string
 	var since *time.Time
-	var looked *int64
-	_, err = pgx.ForEachRow(rows, []any{&xid, &shard, &run, &repl, &since, &s.RepairFrom, &s.DropAbove, &looked, &s.Repaired}, func() error {
+	var doubts, looked *int64
+	s := new(Server)
+	_, err = pgx.ForEachRow(rows, []any{&m.Xid, &m.History, &shard, &run, &repl, &since, &s.RepairFrom, &s.DropAbove, &doubts, &looked, &s.Repaired}, func() error {
 		if shard != nil {
-			s.Shard, s.RunID, s.ReplID, s.Since, s.Looked = *shard, *run, *repl, *since, *looked
-			servers = append(servers, s)
+			s.Shard, s.RunID, s.ReplID, s.Since, s.Doubts, s.Looked = *shard, *run, *repl, *since, *doubts, *looked
+			servers = append(servers, *s)
 		}
-		s = Server{}
+		*s = Server{}
 		return nil
 	})
-	return xid, servers, wrap("reading the horizon", err)
+	return m, servers, wrap("reading the horizon", err)
+}
+
+// Servers returns the servers on record.
+func Servers(ctx context.Context, db DB) ([]Server, error) {
+	rows, err := db.Query(ctx, serversSQL)
+	if err != nil {
+		return nil, wrap("reading the servers on record", err)
+	}
+	servers, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Server])
+	return servers, wrap("reading the servers on record", err)
 }
 
 // Register puts a server on record, with what of its entries is in doubt. It does nothing once the office's term is over.
@@ -114,9 +136,9 @@ func Register(ctx context.Context, db DB, o Office, s Server) error {
 }
 
 // Repaired says that what was in doubt of a server is in doubt no more. It does nothing when the server on record is another one by
-// now, when more is in doubt, or once the term is over.
-func Repaired(ctx context.Context, db DB, o Office, s Server) error {
-	_, err := db.Exec(ctx, repairedSQL, s.Shard, s.RunID, s.ReplID, s.RepairFrom, s.DropAbove, o.Term, o.Holder)
+// now, or when something has come to be in doubt since.
+func Repaired(ctx context.Context, db DB, s Server) error {
+	_, err := db.Exec(ctx, repairedText, s.Shard, s.RunID, s.Doubts)
 	return wrap("ending a repair", err)
 }
 
@@ -133,17 +155,24 @@ func Unlist(ctx context.Context, db DB, o Office, shards []string) error {
 }
 
 // Moved takes note that the database is of another history than the guardian's row says: the versions that the lost history may have drawn
-// are in doubt in every server, and the sequence jumps past them.
-func Moved(ctx context.Context, db DB, o Office) error {
-	_, err := db.Exec(ctx, movedText, o.Term, o.Holder, o.Here)
+// are in doubt in every server, and the sequence jumps past them. With the name of a foreign history, which was never this database's, all
+// versions are. It does nothing once the office's term is over, or when it was noted already.
+func Moved(ctx context.Context, db DB, o Office, foreign string) error {
+	_, err := db.Exec(ctx, movedText, o.Term, o.Holder, o.History, o.Here, foreign)
 	return wrap("noting the database's new history", err)
 }
 
-// LeftAt returns the lowest version in doubt of a server that was last marked while the database was of the history origin, empty
+// Left reports whether the database was once of this history.
+func Left(ctx context.Context, db DB, history string) (left bool, err error) {
+	err = db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM tidelock.histories WHERE history = $1)`, history).Scan(&left)
+	return left, wrap("reading the database's histories", err)
+}
+
+// LeftAt returns the lowest version in doubt of a server that was last marked while the database was of this history, empty
 // for no mark: nil when no version is.
-func LeftAt(ctx context.Context, db DB, origin string) (*int64, error) {
+func LeftAt(ctx context.Context, db DB, history string) (*int64, error) {
 	var version *int64
-	err := db.QueryRow(ctx, leftAtSQL, origin).Scan(&version)
+	err := db.QueryRow(ctx, leftAtSQL, history).Scan(&version)
 	return version, wrap("reading the database's histories", err)
 }
 
@@ -176,8 +205,8 @@ func Changed(ctx context.Context, db DB, xid int64, page int, each func(map[stri
 }
 
 // KeepHorizon remembers where the horizon stood, at most once a minute, for the length of keep.
-func KeepHorizon(ctx context.Context, db DB, xid int64, origin string, keep time.Duration) error {
-	_, err := db.Exec(ctx, keepHorizonSQL, xid, origin, keep)
+func KeepHorizon(ctx context.Context, db DB, m Mark, keep time.Duration) error {
+	_, err := db.Exec(ctx, keepHorizonSQL, m.Xid, m.History, keep)
 	return wrap("keeping the horizon", err)
 }
 
@@ -192,6 +221,6 @@ func Since(ctx context.Context, db DB, at time.Time) (int64, bool, error) {
 
 // Guardian returns the office as it stands, and whether somebody holds it at the moment.
 func Guardian(ctx context.Context, db DB) (o Office, held bool, err error) {
-	err = db.QueryRow(ctx, officeStatusSQL).Scan(&o.Term, &o.Holder, &held, &o.Origin)
+	err = db.QueryRow(ctx, officeStatusSQL).Scan(&o.Term, &o.Holder, &held, &o.Origin, &o.History, &o.Database)
 	return o, held, wrap("reading the guardian's office", err)
 }

@@ -8,7 +8,8 @@ var (
 	recordText = mutate(recordSQL, `ORDER BY change.key COLLATE "C"`)
 	floorText  = mutateFloor(floorSQL)
 	// Those of the guardian.
-	officeText   = mutant.Text("safe-version-by-xid", officeSQL, "AND g.mark_xid <= pg_snapshot_xmin(pg_current_snapshot()) AS yes", "AS yes")
+	officeText   = mutant.Text("safe-version-by-xid", officeSQL, "pg_snapshot_xmin(pg_current_snapshot()) AS xmin", "'9223372036854775807'::xid8 AS xmin")
+	repairedText = mutant.Text("repair-of-one-doubt", repairedSQL, "AND doubts = $3", "AND $3 > 0")
 	horizonText  = mutateHorizon(horizonSQL)
 	movedText    = mutateMoved(movedSQL)
 	retireText   = mutateOnRecord(retireSQL)
@@ -28,6 +29,7 @@ func mutateFloor(sql string) string {
 
 func mutateHorizon(sql string) string {
 	sql = mutant.Text("horizon-by-xmin", sql, "pg_snapshot_xmin(pg_current_snapshot())", "pg_snapshot_xmax(pg_current_snapshot())")
+	sql = mutant.Text("horizon-below-mark", sql, "g.mark_xid,", "")
 	return mutant.Text("horizon-below-pending", sql, "WHERE o.aside IS NULL", "WHERE false")
 }
 

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -18,6 +19,9 @@ import (
 
 // guardTimeout bounds the guardian's calls to Postgres.
 const guardTimeout = 2 * time.Second
+
+// horizonTimeout bounds the reading of the horizon, during which nobody looks at the servers.
+const horizonTimeout = 500 * time.Millisecond
 
 // guardian watches which server the cache is and which history the database is of, and has repaired what either of them lost.
 // Any number of relays try; one holds the office. Its term fences what it writes into Postgres; the canaries need no fence, for each
@@ -38,17 +42,16 @@ type guardian struct {
 func (r *Relay) guard(ctx context.Context) {
 	g := &guardian{Relay: r, holder: rand.Text(), repairs: make(map[string]*repair)}
 	defer g.retireFromOffice(ctx)
-	for ctx.Err() == nil {
+	for hurried := false; ctx.Err() == nil; {
 		held, again, err := g.beat(ctx)
 		g.tell(ctx, err)
-		if !held {
-			g.stopRepairs()
-		}
+		hurried = again && !hurried // servers that keep changing must not keep us from sleeping
 		switch {
-		case again:
-		case held:
+		case hurried:
+		case held || err != nil:
 			sleep(ctx, r.cfg.watch())
 		default:
+			g.stopRepairs()
 			sleep(ctx, r.cfg.guardLease()/4)
 		}
 	}
@@ -81,10 +84,10 @@ func (g *guardian) beat(ctx context.Context) (held, again bool, err error) {
 		return held, false, err
 	}
 	if g.office.Origin != g.office.Here {
-		return true, true, g.moved(ctx)
+		return true, true, g.moved(ctx, "")
 	}
-	canaries, err := g.canaries(ctx)
-	if err != nil {
+	canaries, trouble := g.canaries(ctx)
+	if err := g.readServers(ctx); err != nil {
 		return true, false, err
 	}
 	found, err := g.cfg.Cache.Watch(ctx, g.office.Database, canaries)
@@ -98,7 +101,7 @@ func (g *guardian) beat(ctx context.Context) (held, again bool, err error) {
 	if err == nil {
 		err = g.unlist(ctx, found)
 	}
-	return true, again, err
+	return true, again, cmp.Or(err, trouble)
 }
 
 func (g *guardian) takeOffice(ctx context.Context) (bool, error) {
@@ -110,55 +113,69 @@ func (g *guardian) takeOffice(ctx context.Context) (bool, error) {
 	}
 	if office.Term != g.office.Term {
 		g.log.Info("guardian_elected", zap.Int64("term", office.Term))
-		g.measured = time.Time{} // the servers on record may be others than we knew
 	}
 	g.office = office
 	return true, nil
 }
 
 // moved takes note that Postgres is of another history by now.
-func (g *guardian) moved(ctx context.Context) error {
+func (g *guardian) moved(ctx context.Context, foreign string) error {
 	bounded, cancel := bounded(ctx, guardTimeout)
 	defer cancel()
 	g.log.Warn("database_history_changed", zap.String("from", g.office.Origin), zap.String("to", g.office.Here))
-	g.measured = time.Time{}
-	return outbox.Moved(bounded, g.cfg.DB, g.office)
+	return outbox.Moved(bounded, g.cfg.DB, g.office, foreign)
 }
 
-// canaries reads the horizon and returns the canary that each server on record may have: it, if nothing of its entries is in doubt.
+// canaries reads the horizon and returns the canary that each server on record may have. While anything of any server is in doubt there is
+// none: in a cluster, an entry in doubt may move to another shard.
+//
+// With much pending the horizon takes a while, and then it is read seldom: an older one is true as well.
 func (g *guardian) canaries(ctx context.Context) (map[string]cache.Canary, error) {
 	start := time.Now()
 	if start.Before(g.measured) {
 		return nil, nil
 	}
-	bounded, cancel := bounded(ctx, guardTimeout)
+	bounded, cancel := bounded(ctx, horizonTimeout)
 	defer cancel()
-	xid, servers, err := outbox.Horizon(bounded, g.cfg.DB)
+	mark, servers, err := outbox.Horizon(bounded, g.cfg.DB)
+	g.measured = start.Add(10 * time.Since(start))
 	if err != nil {
-		g.measured = start.Add(guardTimeout)
 		return nil, err
 	}
-	g.measured = start.Add(10 * time.Since(start))
-	g.servers = make(map[string]outbox.Server, len(servers))
 	canaries := make(map[string]cache.Canary)
 	for _, s := range servers {
-		g.servers[s.Shard] = s
-		if !s.Doubt() {
-			canaries[s.Shard] = cache.Canary{RunID: s.RunID, ReplID: s.ReplID, Text: canary(g.office.Here, xid)}
+		if s.Doubt() {
+			return nil, nil
 		}
+		canaries[s.Shard] = cache.Canary{RunID: s.RunID, ReplID: s.ReplID, Text: canary(s.Shard, mark)}
 	}
-	return canaries, g.keepHorizon(ctx, xid)
+	return canaries, g.keepHorizon(ctx, mark)
+}
+
+// readServers reads which servers are on record.
+func (g *guardian) readServers(ctx context.Context) error {
+	bounded, cancel := bounded(ctx, guardTimeout)
+	defer cancel()
+	servers, err := outbox.Servers(bounded, g.cfg.DB)
+	if err != nil {
+		return err
+	}
+	g.servers = make(map[string]outbox.Server, len(servers))
+	for _, s := range servers {
+		g.servers[s.Shard] = s
+	}
+	return nil
 }
 
 // keepHorizon remembers the horizon now and then, for repairs by hand.
-func (g *guardian) keepHorizon(ctx context.Context, xid int64) error {
+func (g *guardian) keepHorizon(ctx context.Context, mark outbox.Mark) error {
 	if time.Since(g.kept) < 10*time.Second {
 		return nil
 	}
 	bounded, cancel := bounded(ctx, guardTimeout)
 	defer cancel()
 	g.kept = time.Now()
-	return outbox.KeepHorizon(bounded, g.cfg.DB, xid, g.office.Here, g.cfg.keepVersions())
+	return outbox.KeepHorizon(bounded, g.cfg.DB, mark, g.cfg.keepVersions())
 }
 
 // meet compares a server with the one on record. Another one is put on record, with what its canary leaves in doubt; and what is in
@@ -166,13 +183,17 @@ func (g *guardian) keepHorizon(ctx context.Context, xid int64) error {
 func (g *guardian) meet(ctx context.Context, found cache.Server) (changed bool, err error) {
 	known, listed := g.servers[found.Shard]
 	if listed && known.RunID == found.RunID && known.ReplID == found.ReplID {
-		g.repairIfNeeded(ctx, known)
-		return false, nil
+		if known.Doubt() || !g.strange(found.Canary, found.Shard) {
+			g.repairIfNeeded(ctx, known)
+			return false, nil
+		}
+		return g.alarm(ctx, found)
 	}
+	g.stopRepair(found.Shard)
 	bounded, cancel := bounded(ctx, guardTimeout)
 	defer cancel()
 	s := outbox.Server{Shard: found.Shard, RunID: found.RunID, ReplID: found.ReplID}
-	if s.RepairFrom, s.DropAbove, err = g.doubt(bounded, found.Canary); err != nil {
+	if s.RepairFrom, s.DropAbove, err = g.doubt(bounded, found); err != nil {
 		return false, err
 	}
 	if mutant.On("repair-after-loss") {
@@ -180,26 +201,59 @@ func (g *guardian) meet(ctx context.Context, found cache.Server) (changed bool, 
 	}
 	g.log.Warn("cache_server_changed", zap.String("shard", s.Shard), zap.String("from", known.RunID), zap.String("to", s.RunID),
 		zap.String("canary", found.Canary), zap.Int64p("repair_from", s.RepairFrom), zap.Int64p("drop_above", s.DropAbove))
-	g.measured = time.Time{}
 	return true, outbox.Register(bounded, g.cfg.DB, g.office, s)
 }
 
-// canary is what a server bears: the database's history, and the horizon.
-func canary(origin string, xid int64) string { return origin + " " + strconv.FormatInt(xid, 10) }
+// canary is what a server bears: the database's history, the horizon, and the shard, for in a cluster it may move to another.
+func canary(shard string, mark outbox.Mark) string {
+	return strings.TrimSpace(fmt.Sprintf("%s %d %s", mark.History, mark.Xid, shard))
+}
+
+// parseCanary reads a canary of this shard; history is empty for anything else.
+func parseCanary(text, shard string) (history string, xid int64) {
+	fields := strings.Fields(text)
+	if len(fields) < 2 || strings.Join(fields[2:], " ") != shard {
+		return "", 0
+	}
+	xid, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return "", 0
+	}
+	return fields[0], xid
+}
 
 // doubt says what is in doubt of a server that has this canary. All of the transactions below its horizon are in the server's data; with no canary,
 // or one of another history, that cannot be said of any.
-func (g *guardian) doubt(ctx context.Context, found string) (repairFrom, dropAbove *int64, err error) {
-	origin, text, _ := strings.Cut(found, " ")
-	xid, err := strconv.ParseInt(text, 10, 64)
-	if err == nil && origin == g.office.Here {
+func (g *guardian) doubt(ctx context.Context, found cache.Server) (repairFrom, dropAbove *int64, err error) {
+	history, xid := parseCanary(found.Canary, found.Shard)
+	if history == g.office.History {
 		return &xid, nil, nil
 	}
-	if err != nil {
-		origin = ""
-	}
-	dropAbove, err = outbox.LeftAt(ctx, g.cfg.DB, origin)
+	dropAbove, err = outbox.LeftAt(ctx, g.cfg.DB, history)
 	return new(int64), dropAbove, err
+}
+
+// strange reports whether a canary that was found in a server on record says what ours cannot have said.
+func (g *guardian) strange(text, shard string) bool {
+	history, xid := parseCanary(text, shard)
+	return history != "" && (history != g.office.History || xid > g.office.NextXid)
+}
+
+// alarm looks into a strange canary in a server on record. It may be of a history that the database has left, and was not replaced yet.
+// Else the database was put back by a copy of its files, or another one was in its place meanwhile, an old primary that is back perhaps; and
+// there is a history that no timeline tells of.
+func (g *guardian) alarm(ctx context.Context, found cache.Server) (changed bool, err error) {
+	bounded, cancel := bounded(ctx, guardTimeout)
+	defer cancel()
+	history, _ := parseCanary(found.Canary, found.Shard)
+	if history == g.office.History {
+		return true, g.moved(ctx, "")
+	}
+	left, err := outbox.Left(bounded, g.cfg.DB, history)
+	if err != nil || left {
+		return false, err
+	}
+	return true, g.moved(ctx, history)
 }
 
 // unlist forgets shards that the cluster has no more.
@@ -217,7 +271,6 @@ func (g *guardian) unlist(ctx context.Context, found []cache.Server) error {
 	}
 	bounded, cancel := bounded(ctx, guardTimeout)
 	defer cancel()
-	g.measured = time.Time{}
 	if err := outbox.Unlist(bounded, g.cfg.DB, g.office, shards); err != nil {
 		return fmt.Errorf("forgetting shards: %w", err)
 	}

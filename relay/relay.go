@@ -89,8 +89,8 @@ func (c Config) validate() error {
 		return errors.New("relay: NATS is nil: give a connection, it may be down")
 	case c.Poll < 0 || c.Lease < 0 || c.KeepVersions < 0 || c.PruneEvery < 0:
 		return errors.New("relay: Poll, Lease, KeepVersions and PruneEvery must be positive")
-	case c.Watch < 0 || c.GuardLease < 0:
-		return errors.New("relay: Watch and GuardLease must be positive")
+	case c.Watch < 0 || c.GuardLease < 0 || c.GuardLease > time.Minute:
+		return errors.New("relay: Watch and GuardLease must be positive, GuardLease at most 1m")
 	case c.Batch < 0 || c.ChunkRecords < 0 || c.ChunkBytes < 0 || c.StreamChunks < 0 || c.Consumers < 0:
 		return errors.New("relay: Batch, ChunkRecords, ChunkBytes, StreamChunks and Consumers must be positive")
 	}

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -36,16 +35,14 @@ func (r *repair) over() bool {
 	}
 }
 
-// repairIfNeeded sees to it that a server's doubts are being repaired: these, and no longer those of its predecessor. One that failed
-// is begun again.
+// repairIfNeeded sees to it that a server's doubt is being repaired, and not one that it had before. A repair that failed is begun
+// again.
 func (g *guardian) repairIfNeeded(ctx context.Context, s outbox.Server) {
-	if current := g.repairs[s.Shard]; current != nil {
-		if same(current.of, s) && !current.over() {
+	if r := g.repairs[s.Shard]; r != nil {
+		if r.of.RunID == s.RunID && r.of.Doubts == s.Doubts && s.Doubt() && !r.over() {
 			return
 		}
-		current.stop()
-		<-current.done
-		delete(g.repairs, s.Shard)
+		g.stopRepair(s.Shard)
 	}
 	if !s.Doubt() {
 		return
@@ -53,62 +50,56 @@ func (g *guardian) repairIfNeeded(ctx context.Context, s outbox.Server) {
 	ctx, stop := context.WithCancel(ctx)
 	r := &repair{of: s, stop: stop, done: make(chan struct{})}
 	g.repairs[s.Shard] = r
-	office, onRecord := g.office, g.runIDs()
 	go func() {
 		defer close(r.done)
 		defer stop()
-		if err := g.repair(ctx, office, s, onRecord); err != nil && ctx.Err() == nil {
+		if err := g.repair(ctx, s); err != nil && ctx.Err() == nil {
 			g.log.Warn("repair_failed", zap.String("shard", s.Shard), zap.Error(err))
 			sleep(ctx, g.cfg.watch()) // before it is begun again
 		}
 	}()
 }
 
-func same(a, b outbox.Server) bool {
-	return a.RunID == b.RunID && a.ReplID == b.ReplID && equal(a.RepairFrom, b.RepairFrom) && equal(a.DropAbove, b.DropAbove)
-}
-
-func equal(a, b *int64) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }
-
-func (g *guardian) runIDs() []string {
-	var ids []string
-	for _, s := range g.servers {
-		ids = append(ids, s.RunID)
-	}
-	return ids
-}
-
-func (g *guardian) stopRepairs() {
-	for shard, r := range g.repairs {
+// stopRepair ends the shard's repair, if one is under way.
+func (g *guardian) stopRepair(shard string) {
+	if r := g.repairs[shard]; r != nil {
 		r.stop()
 		<-r.done
 		delete(g.repairs, shard)
 	}
 }
 
+func (g *guardian) stopRepairs() {
+	for shard := range g.repairs {
+		g.stopRepair(shard)
+	}
+}
+
 // repair settles what is in doubt of one server, and then says so.
-func (g *guardian) repair(ctx context.Context, office outbox.Office, s outbox.Server, onRecord []string) error {
+func (g *guardian) repair(ctx context.Context, s outbox.Server) error {
 	start := time.Now()
 	looked := &tally{g: g, of: s}
 	var dropped int64
+	visit, err := g.cfg.Cache.Visit(ctx, cache.Server{Shard: s.Shard, RunID: s.RunID, ReplID: s.ReplID})
+	if err != nil {
+		return err
+	}
+	defer visit.Close()
 	if s.DropAbove != nil {
-		var err error
-		dropped, err = g.cfg.Cache.DropAbove(ctx, cache.Server{Shard: s.Shard, RunID: s.RunID, ReplID: s.ReplID}, *s.DropAbove, func(keys int64) { looked.at(ctx, keys) })
-		if err != nil {
+		if dropped, err = visit.DropAbove(ctx, *s.DropAbove, func(keys int64) { looked.at(ctx, keys) }); err != nil {
 			return fmt.Errorf("dropping entries above version %d: %w", *s.DropAbove, err)
 		}
 	}
 	if s.RepairFrom != nil {
 		before := looked.keys
-		err := Repair(ctx, g.cfg.DB, g.cfg.Cache, *s.RepairFrom, onRecord, func(keys int64) { looked.at(ctx, before+keys) })
-		if err != nil {
+		if err := mend(ctx, g.cfg.DB, visit, *s.RepairFrom, g.log, func(keys int64) { looked.at(ctx, before+keys) }); err != nil {
 			return err
 		}
 	}
 	looked.note(ctx)
 	bounded, cancel := bounded(ctx, guardTimeout)
 	defer cancel()
-	if err := outbox.Repaired(bounded, g.cfg.DB, office, s); err != nil {
+	if err := outbox.Repaired(bounded, g.cfg.DB, s); err != nil {
 		return err
 	}
 	g.repaired.Add(looked.keys)
@@ -144,36 +135,46 @@ func (t *tally) note(ctx context.Context) {
 // Repair invalidates the entry of every key whose latest change is of a transaction from xid on, if the entry is older than that
 // change: 0 stands for all keys. What is not older stays, so the cache stays warm. It is always safe.
 //
-// With onRecord, the run ids of the servers that are meant, an answer of any other server is an error. progress hears how many keys
-// have been looked at. Repair fails when Postgres or the cache do; what it has done stays done.
-func Repair(ctx context.Context, db outbox.DB, c *cache.Cache, xid int64, onRecord []string, progress func(keys int64)) error {
-	var looked int64
-	err := outbox.Changed(ctx, db, xid, repairPage, func(versions map[string]int64) error {
-		if err := invalidate(ctx, c, versions, onRecord); err != nil {
+// progress hears how many keys have been looked at. Repair fails when Postgres or the cache do; what it has done stays done. Keys that the
+// server does not let us touch are passed over, and logged if log is not nil.
+func Repair(ctx context.Context, db outbox.DB, c *cache.Cache, xid int64, log *zap.Logger, progress func(keys int64)) error {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	servers, err := c.Watch(ctx, "", nil)
+	if err != nil {
+		return err
+	}
+	for _, s := range servers {
+		if err := repairServer(ctx, db, c, s, xid, log, progress); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func repairServer(ctx context.Context, db outbox.DB, c *cache.Cache, s cache.Server, xid int64, log *zap.Logger, progress func(int64)) error {
+	visit, err := c.Visit(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer visit.Close()
+	return mend(ctx, db, visit, xid, log, progress)
+}
+
+// mend invalidates, in one server, what was changed from a transaction on.
+func mend(ctx context.Context, db outbox.DB, visit *cache.Visit, xid int64, log *zap.Logger, progress func(int64)) error {
+	var looked int64
+	return outbox.Changed(ctx, db, xid, repairPage, func(versions map[string]int64) error {
+		refused, err := visit.Invalidate(ctx, versions)
+		if err != nil {
+			return fmt.Errorf("invalidating: %w", err)
+		}
+		for key, err := range refused {
+			log.Warn("key_not_repaired", zap.String("key", key), zap.Error(err))
 		}
 		looked += int64(len(versions))
 		progress(looked)
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("repairing from transaction %d: %w", xid, err)
-	}
-	return nil
-}
-
-func invalidate(ctx context.Context, c *cache.Cache, versions map[string]int64, onRecord []string) error {
-	changes := make([]cache.Change, 0, len(versions))
-	for key, version := range versions {
-		changes = append(changes, cache.Change{Key: key, Version: version, Kind: cache.Placeholder})
-	}
-	for i, reply := range c.Apply(ctx, changes...) {
-		if !reply.Outcome.Done() {
-			return fmt.Errorf("invalidating %s: %w", changes[i].Key, reply.Err)
-		}
-		if onRecord != nil && !slices.Contains(onRecord, reply.Server) {
-			return fmt.Errorf("invalidating %s: %w: another server answered than the one on record", changes[i].Key, cache.ErrUnavailable)
-		}
-	}
-	return nil
 }

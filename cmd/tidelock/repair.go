@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/term"
 
+	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/relay"
 )
@@ -35,6 +36,10 @@ func (c *repairCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer valkey.Close()
+	log, err := s.logger()
+	if err != nil {
+		return err
+	}
 	progress := newProgress()
 	if c.Drop {
 		servers, err := valkey.Watch(ctx, "", nil)
@@ -42,7 +47,7 @@ func (c *repairCmd) Run(ctx context.Context, s *Settings) error {
 			return err
 		}
 		for _, server := range servers {
-			dropped, err := valkey.DropAbove(ctx, server, -1, progress.at)
+			dropped, err := dropAll(ctx, valkey, server, progress)
 			if err != nil {
 				return err
 			}
@@ -54,11 +59,20 @@ func (c *repairCmd) Run(ctx context.Context, s *Settings) error {
 	if err != nil {
 		return err
 	}
-	if err := relay.Repair(ctx, db, valkey, xid, nil, progress.at); err != nil {
+	if err := relay.Repair(ctx, db, valkey, xid, log, progress.at); err != nil {
 		return err
 	}
 	progress.end("their entries are not older than Postgres")
 	return nil
+}
+
+func dropAll(ctx context.Context, c *cache.Cache, server cache.Server, progress *progress) (int64, error) {
+	visit, err := c.Visit(ctx, server)
+	if err != nil {
+		return 0, err
+	}
+	defer visit.Close()
+	return visit.DropAbove(ctx, -1, progress.at)
 }
 
 // from returns the transaction to repair from.

@@ -83,11 +83,11 @@ func (st *status) database(ctx context.Context, db outbox.DB) (outbox.Office, er
 	if held {
 		st.Guardian = office.Holder
 	}
-	xid, servers, err := outbox.Horizon(ctx, db)
+	mark, servers, err := outbox.Horizon(ctx, db)
 	if err != nil {
 		return office, err
 	}
-	st.Horizon = xid
+	st.Horizon = mark.Xid
 	for _, s := range servers {
 		state := "good"
 		if s.Doubt() {

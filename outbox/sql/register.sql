@@ -6,4 +6,4 @@ SELECT $1, $2, $3, $4::bigint::text::xid8, $5::bigint
 FROM (SELECT 1 FROM tidelock.guardian WHERE term = $6 AND holder = $7 FOR SHARE) office
 ON CONFLICT (shard) DO UPDATE SET run_id = excluded.run_id, repl_id = excluded.repl_id, since = clock_timestamp(),
     repair_from = least(s.repair_from, excluded.repair_from), drop_above = least(s.drop_above, excluded.drop_above),
-    looked_at = 0
+    doubts = s.doubts + 1, looked_at = 0
