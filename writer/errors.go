@@ -70,9 +70,15 @@ func commitError(ctx context.Context, err error) error {
 			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
 		return outbox.Explain(err)
-	case errors.Is(err, pgx.ErrTxCommitRollback), pgconn.SafeToRetry(err), mutant.On("unknown-commit"):
+	case errors.Is(err, pgx.ErrTxCommitRollback), notSent(err), mutant.On("unknown-commit"):
 		return err
 	default:
 		return fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
+}
+
+// notSent reports whether nothing has reached Postgres. A connection that is found closed says it of the receiving too: pgconn may have
+// swallowed the error that closed it after the COMMIT was sent.
+func notSent(err error) bool {
+	return pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed)
 }

@@ -76,7 +76,7 @@ var errAborted = errors.New("rolled back on purpose")
 // committed says what the error of a COMMIT means, or of a statement that commits by itself: unknown, unless it was never sent, or Postgres has
 // refused it. FATAL is no refusal: a backend that is told to go may have committed by then.
 func committed(err error) error {
-	if err == nil || pgconn.SafeToRetry(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
+	if err == nil || pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, pgx.ErrTxCommitRollback) {
 		return err
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.SeverityUnlocalized == "ERROR" {
