@@ -38,6 +38,13 @@ func mutateMoved(sql string) string {
 	return mutant.Text("drop-newer", sql, "least(s.drop_above, office.safe_version)", "s.drop_above")
 }
 
+// mutateOnRecord also gives way to the mutants that retire what no server has settled: they would be refused here.
 func mutateOnRecord(sql string) string {
-	return mutant.Text("retire-on-record", sql, "AND (r.server IN (SELECT run_id FROM tidelock.servers) OR NOT EXISTS (SELECT 1 FROM tidelock.servers))", "")
+	const check = "AND (r.server IN (SELECT run_id FROM tidelock.servers) OR NOT EXISTS (SELECT 1 FROM tidelock.servers))"
+	for _, rule := range []string{"retire-after-settled", "relay-retire-after-settled", "settle-on-replica"} {
+		if mutant.On(rule) {
+			return mutant.Text(rule, sql, check, "")
+		}
+	}
+	return mutant.Text("retire-on-record", sql, check, "")
 }
