@@ -11,7 +11,7 @@ TOOL := go tool -modfile=internal/tools/go.mod
 VCS := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
 .NOTPARALLEL:
-.PHONY: help deps servers build demo dev test vet lint gofmt gofix staticcheck depguard revive clean
+.PHONY: help deps servers build demo dev chaos test vet lint gofmt gofix staticcheck depguard revive clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ demo: servers build ## run the demo, with ARGS="..."
 
 dev: servers build ## start Postgres, Valkey and NATS to develop against, with ARGS="..."
 	bin/tidelock dev $(ARGS)
+
+chaos: servers build ## attack Tidelock for ten minutes and judge every operation, with ARGS="--minutes 60"
+	bin/tidelock chaos --mutants $(ARGS)
 
 test: deps vet lint ## vet, lint and test, with PKGS=./cache and TESTFLAGS="-run TestX -v"
 	go test -race -count=1 $(TESTFLAGS) $(PKGS)

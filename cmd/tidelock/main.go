@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tidelock-cache/tidelock/chaos/drive"
 	"github.com/tidelock-cache/tidelock/internal/stack"
 )
 
@@ -27,6 +28,7 @@ type cli struct {
 	Repair  repairCmd        `cmd:"" help:"Invalidate entries that are older than Postgres says, after a restore by hand, say."`
 	Dev     devCmd           `cmd:"" help:"Start private Postgres, Valkey and NATS servers and a relay to develop against."`
 	Demo    demoCmd          `cmd:"" help:"Watch flights go through Tidelock and a naive cache while servers are killed."`
+	Chaos   chaosCmd         `cmd:"" help:"Attack Tidelock on private servers and judge every operation."`
 	Config  kong.ConfigFlag  `help:"Read settings from this JSON file, flags' names as keys." placeholder:"FILE" env:"TIDELOCK_CONFIG" type:"path"`
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -39,6 +41,7 @@ then from the file given with --config.`
 
 func main() {
 	stack.RunChild() // a copy of this program serves as the dev stack's NATS server
+	drive.RunChild() // others are what the chaos suite attacks
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:]))

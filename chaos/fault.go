@@ -1,0 +1,96 @@
+package chaos
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Fault does something to the stage, and undoes it or leaves that to the end of the faults. Its error says that it could
+// not be done: a fault of the suite, not of what it attacks.
+type Fault func(ctx context.Context, s *Stage) error
+
+// steps does one after the other. It does all of them, also when the time of the faults is over: rests are short then.
+func steps(faults ...Fault) Fault {
+	return func(ctx context.Context, s *Stage) error {
+		for _, f := range faults {
+			if err := f(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// repeat does the steps over and over until the time of the faults is over, at least once.
+func repeat(faults ...Fault) Fault {
+	once := steps(faults...)
+	return func(ctx context.Context, s *Stage) error {
+		for {
+			if err := once(ctx, s); err != nil || s.over() {
+				return err
+			}
+		}
+	}
+}
+
+// together does all at once.
+func together(faults ...Fault) Fault {
+	return func(ctx context.Context, s *Stage) error {
+		g, ctx := errgroup.WithContext(ctx)
+		for _, f := range faults {
+			branch := s.branch()
+			g.Go(func() error { return f(ctx, branch) })
+		}
+		return g.Wait()
+	}
+}
+
+// oneOf does one of the faults, whichever the seed picks.
+func oneOf(faults ...Fault) Fault {
+	return func(ctx context.Context, s *Stage) error {
+		return pick(s.rand, faults)(ctx, s)
+	}
+}
+
+// rest lets some time pass, at random between the two, but no more than the faults have left.
+func rest(least, most time.Duration) Fault {
+	return func(ctx context.Context, s *Stage) error {
+		return s.sleep(ctx, between(s.rand, least, most))
+	}
+}
+
+// untilOver lets the rest of the time pass.
+func untilOver(ctx context.Context, s *Stage) error {
+	return s.sleep(ctx, time.Until(s.until))
+}
+
+// span does the steps and marks in the history when they began and ended.
+func span(name string, faults ...Fault) Fault {
+	do := steps(faults...)
+	return func(ctx context.Context, s *Stage) error {
+		s.begin(name)
+		err := do(ctx, s)
+		s.end(name)
+		return err
+	}
+}
+
+// dataLost marks that from here on entries may have gone back in version. It lasts until the faults are over.
+func dataLost(name string) Fault {
+	return func(_ context.Context, s *Stage) error {
+		s.lose(name)
+		return nil
+	}
+}
+
+func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
+
+func between(r *rand.Rand, least, most time.Duration) time.Duration {
+	if most <= least {
+		return least
+	}
+	return least + time.Duration(r.Int64N(int64(most-least)))
+}

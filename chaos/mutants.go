@@ -1,0 +1,172 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// mutantTries is how often the scenarios of a mutant are played, each time with another seed.
+	mutantTries = 3
+	// mutantsAtOnce are played side by side.
+	mutantsAtOnce = 2
+	// mutantTime bounds one play.
+	mutantTime = 90 * time.Second
+	// mutantVariable names the rule that is switched off, to a build with the tag mutants.
+	mutantVariable = "TIDELOCK_MUTANT"
+)
+
+type mutant struct {
+	rule      string
+	scenarios []string
+	reason    string
+}
+
+// mutants names, for each rule that can be switched off, the scenarios that should notice, the likeliest first; or why none can.
+var mutants = []mutant{
+	{rule: "version-compare", scenarios: []string{"process/paused-after-commit", "process/relays-paused-after-read"}},
+	{rule: "token-on-fill", scenarios: []string{"process/readers-paused-few-keys"}},
+	{rule: "fill-onto-nothing", scenarios: []string{"process/readers-paused-before-fill"}},
+	{rule: "allocate-without-ticket", scenarios: []string{"process/paused-after-commit", "process/writers-stopped"}},
+	{rule: "raise-bound", scenarios: []string{"process/readers-paused-allocate-on-read"}},
+	{rule: "bound-on-replace", scenarios: []string{"process/readers-paused-allocate-on-read"}},
+	{rule: "foreign-is-nothing", scenarios: []string{"process/paused-after-commit+valkey/foreign-value"}},
+	{rule: "drop-on-oom", scenarios: []string{"valkey/out-of-memory"}},
+	{rule: "breaker-half-open", scenarios: []string{"valkey/killed"}},
+	{rule: "durable-commit", scenarios: []string{"postgres/killed-not-synchronous"}},
+	{rule: "record-in-transaction", scenarios: []string{"process/killed-after-commit"}},
+	{rule: "check-before-allocate", scenarios: []string{"process/paused-after-commit"}},
+	{rule: "apply-only-committed", scenarios: []string{"postgres/commits-cut", "process/paused-after-commit"}},
+	{rule: "unknown-commit", scenarios: []string{"postgres/commits-cut"}},
+	{rule: "ticket-before-load", scenarios: []string{"process/readers-paused-few-keys", "process/readers-paused-before-fill"}},
+	{rule: "version-before-row", scenarios: []string{"process/readers-paused-after-load", "all/few-keys"}},
+	{rule: "exact-label", scenarios: []string{"process/readers-paused-few-keys", "all/few-keys"}},
+	{rule: "share-only-later", scenarios: []string{"process/readers-paused-after-load", "process/readers-paused-few-keys"}},
+	{rule: "at-least", scenarios: []string{"process/relays-killed"}},
+	{rule: "relay-ticket-before-read", scenarios: []string{"process/relays-paused-after-read"}},
+	{rule: "relay-skip-superseded", scenarios: []string{"process/relays-paused-after-take"}},
+	{rule: "version-after-lock", reason: "the drivers' statements lock the row before the version is drawn, so that nobody waits for the version's lock"},
+	{rule: "retire-after-settled", reason: "an apply that failed names no server, and a record is retired only for the server on record"},
+	{rule: "relay-retire-after-settled", reason: "an apply that failed names no server, and a record is retired only for the server on record"},
+	{rule: "settle-on-replica", reason: "a replica is not the server on record, so nothing that it settles is retired"},
+	{rule: "invalidate-keeps-bound", reason: "the placeholder has a fresh token, which nobody can hold who read before it was left"},
+	{rule: "ticket-keeps-bound", reason: "the token is fresh as well, so that loads take each other's tickets away: they are slow, not wrong"},
+	{rule: "drop-on-reject", reason: "what is left is of another type, which every reader takes for a miss"},
+	{rule: "sorted-locks", reason: "Postgres ends the deadlock and the writer tries again: slow, not wrong"},
+	{rule: "floor-by-xid", reason: "versions are pruned after the longest time to live, which no run is long enough for"},
+	{rule: "floor-below-pending", reason: "versions are pruned after the longest time to live, which no run is long enough for"},
+	{rule: "refresh-after-lock", reason: "the drivers have no value that is made of several rows"},
+}
+
+// huntMutants switches off one rule after the other and looks for a scenario that notices. It builds the program, so it needs the sources.
+func (c *conductor) huntMutants(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "tidelock-mutants-")
+	if err != nil {
+		return fmt.Errorf("making a folder for the mutants: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "tidelock")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", "mutants", "-o", program, "github.com/tidelock-cache/tidelock/cmd/tidelock")
+	if text, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the mutants: %w: %s", err, bytes.TrimSpace(text))
+	}
+	c.table.printf("\n%-28s %-46s %5s  %s\n", "rule switched off", "caught by", "tries", "violations")
+	each := make([]Mutant, len(mutants))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(mutantsAtOnce)
+	for i, m := range mutants {
+		g.Go(func() (err error) {
+			each[i], err = c.hunt(ctx, program, filepath.Join(dir, m.rule), m)
+			c.table.mutant(each[i])
+			return err
+		})
+	}
+	err = g.Wait()
+	c.report.Mutants = countMutants(each)
+	return err
+}
+
+func countMutants(each []Mutant) Mutants {
+	m := Mutants{Each: each}
+	for _, one := range each {
+		if one.Reason == "" {
+			m.Total++
+		}
+		if one.By != "" {
+			m.Killed++
+		}
+	}
+	return m
+}
+
+// hunt plays a mutant's scenarios in turn until one of them notices.
+func (c *conductor) hunt(ctx context.Context, program, dir string, of mutant) (Mutant, error) {
+	m := Mutant{Rule: of.rule, Reason: of.reason}
+	for try := range mutantTries {
+		for _, scenario := range of.scenarios {
+			m.Tries++
+			res, err := c.play(ctx, program, dir, of.rule, scenario, seedOf(c.cfg.Seed, of.rule, fmt.Sprint(try)))
+			if err != nil {
+				return m, fmt.Errorf("playing %s without %s: %w", scenario, of.rule, err)
+			}
+			if res.Violations() > 0 {
+				m.By, m.Rules = scenario, strings.TrimPrefix(res.verdict(), "VIOLATED ")
+				return m, nil
+			}
+		}
+	}
+	return m, nil
+}
+
+// play runs one scenario without one rule.
+func (c *conductor) play(ctx context.Context, program, dir, rule, scenario string, seed uint64) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, mutantTime)
+	defer cancel()
+	if err := os.RemoveAll(dir); err != nil { // of the last try
+		return Result{}, err
+	}
+	cmd := exec.CommandContext(ctx, program, "chaos", "--scenario", scenario, "--subject", ours, "--seed", fmt.Sprint(seed), "--dir", dir)
+	cmd.Env = append(os.Environ(), mutantVariable+"="+rule)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it has servers to stop
+	cmd.WaitDelay = stopTimeout
+	text, err := cmd.CombinedOutput()
+	// The exit code tells of a violation as of an error; the report tells which.
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		return Result{}, err
+	}
+	encoded, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err != nil {
+		return Result{}, fmt.Errorf("%w: %s", err, bytes.TrimSpace(text))
+	}
+	var r Report
+	if err := json.Unmarshal(encoded, &r); err != nil {
+		return Result{}, fmt.Errorf("reading its report: %w", err)
+	}
+	i := slices.IndexFunc(r.Results, func(r Result) bool { return r.Violations() > 0 })
+	if i < 0 {
+		return Result{}, nil
+	}
+	return r.Results[i], nil
+}
+
+func (t *table) mutant(m Mutant) {
+	switch {
+	case m.Reason != "":
+		t.printf("%-28s %-46s %5s  %s\n", m.Rule, "-", "-", m.Reason)
+	case m.By == "":
+		t.printf("%-28s %-46s %5d  %s\n", m.Rule, "NOT CAUGHT", m.Tries, "")
+	default:
+		t.printf("%-28s %-46s %5d  %s\n", m.Rule, m.By, m.Tries, m.Rules)
+	}
+}
