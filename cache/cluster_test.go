@@ -44,7 +44,7 @@ func clusterKeys(t *testing.T, client valkey.Client) (keys []string, nodes []int
 		key := fmt.Sprint("flight:", i)
 		slot, err := client.Do(t.Context(), client.B().ClusterKeyslot().Key(key).Build()).AsInt64()
 		must(t, err)
-		node := int(slot) * clusterNodes / 16384
+		node := (int(slot)*clusterNodes + clusterNodes - 1) / 16384
 		keys, nodes = append(keys, key), append(nodes, node)
 		count[node]++
 	}

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/valkey-io/valkey-go"
@@ -44,16 +46,27 @@ const watchTimeout = 250 * time.Millisecond
 // It goes by no breaker: it is how a guardian finds out. It returns those servers that answered; an error says that not all did.
 func (c *Cache) Watch(ctx context.Context, database string, canaries map[string]Canary) ([]Server, error) {
 	nodes, err := c.primaries(ctx)
+	answers, errs := inParallel(nodes, func(n node) (Server, error) { return n.watch(ctx, database, canaries[n.shard]) })
 	var servers []Server
-	for _, n := range nodes {
-		s, e := n.watch(ctx, database, canaries[n.shard])
-		if e != nil {
-			err = fmt.Errorf("asking the server of shard %q: %w", n.shard, e)
+	for i, s := range answers {
+		if errs[i] != nil {
+			err = fmt.Errorf("asking the server of shard %q: %w", nodes[i].shard, errs[i])
 			continue
 		}
 		servers = append(servers, s)
 	}
 	return servers, err
+}
+
+// inParallel asks all at once: one that does not answer must not keep us from the others.
+func inParallel[Q, A any](questions []Q, ask func(Q) (A, error)) ([]A, []error) {
+	answers, errs := make([]A, len(questions)), make([]error, len(questions))
+	var wg sync.WaitGroup
+	for i, q := range questions {
+		wg.Go(func() { answers[i], errs[i] = ask(q) })
+	}
+	wg.Wait()
+	return answers, errs
 }
 
 // node is the connection to one server.
@@ -74,15 +87,16 @@ func (c *Cache) primaries(ctx context.Context) ([]node, error) {
 	if (*client).Mode() != valkey.ClientModeCluster {
 		return []node{{client: *client}}, nil
 	}
+	clients := slices.Collect(maps.Values((*client).Nodes()))
+	nodes, errs := inParallel(clients, func(client valkey.Client) (node, error) { return shardOf(ctx, client) })
 	var primaries []node
 	var failed error
-	for addr, client := range (*client).Nodes() {
-		n, slots, err := shardOf(ctx, client)
+	for i, n := range nodes {
 		switch {
-		case err != nil:
-			failed = fmt.Errorf("asking the cluster's node %s: %w", addr, err)
-		case len(slots) > 0:
-			n.tag, n.slots = tagIn(client, slots), slots
+		case errs[i] != nil:
+			failed = fmt.Errorf("asking a node of the cluster: %w", errs[i])
+		case len(n.slots) > 0:
+			n.tag = tagIn(n.client, n.slots)
 			primaries = append(primaries, n)
 		}
 	}
@@ -97,18 +111,18 @@ func newest(primaries []node) []node {
 	return slices.CompactFunc(primaries, func(a, b node) bool { return a.shard == b.shard })
 }
 
-// shardOf returns a node's shard and its slots, none for a replica.
-func shardOf(ctx context.Context, client valkey.Client) (node, []slotRange, error) {
+// shardOf returns a node, without slots for a replica.
+func shardOf(ctx context.Context, client valkey.Client) (node, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	replies := client.DoMulti(ctx, client.B().Arbitrary("CLUSTER", "MYSHARDID").Build(), client.B().ClusterNodes().Build())
 	shard, err := replies[0].ToString()
 	if err != nil {
-		return node{}, nil, err
+		return node{}, err
 	}
 	table, err := replies[1].ToString()
 	epoch, slots := ownSlots(table)
-	return node{shard: shard, epoch: epoch, client: client}, slots, err
+	return node{shard: shard, epoch: epoch, slots: slots, client: client}, err
 }
 
 type slotRange struct{ first, last uint16 }
