@@ -13,8 +13,8 @@ import (
 var (
 	//go:embed sql/claim.sql
 	claimSQL string
-	//go:embed sql/hasten.sql
-	hastenSQL string
+	//go:embed sql/claim_named.sql
+	claimNamedSQL string
 	//go:embed sql/read.sql
 	readSQL string
 	//go:embed sql/retire.sql
@@ -45,6 +45,17 @@ type Claim struct {
 // the latest and retires the rest. It returns the claims, and how many records it looked at: limit means there may be more.
 func Take(ctx context.Context, db DB, limit int, lease time.Duration) ([]Claim, int, error) {
 	rows, err := db.Query(ctx, claimSQL, limit, lease)
+	return collectClaims(rows, err)
+}
+
+// TakeNamed claims these records, whether they are due or not: their writer knows that its own try has failed. Those that a relay has
+// already are left to it.
+func TakeNamed(ctx context.Context, db DB, versions []int64, lease time.Duration) ([]Claim, int, error) {
+	rows, err := db.Query(ctx, claimNamedSQL, sorted(versions), lease)
+	return collectClaims(rows, err)
+}
+
+func collectClaims(rows pgx.Rows, err error) ([]Claim, int, error) {
 	if err != nil {
 		return nil, 0, wrap("claiming records", err)
 	}
@@ -60,12 +71,6 @@ func Take(ctx context.Context, db DB, limit int, lease time.Duration) ([]Claim, 
 		return nil
 	})
 	return claims, seen, wrap("claiming records", err)
-}
-
-// Hasten makes records due now: their writer knows that its own try has failed.
-func Hasten(ctx context.Context, db DB, versions []int64) error {
-	_, err := db.Exec(ctx, hastenSQL, sorted(versions))
-	return wrap("hastening records", err)
 }
 
 // Read returns those of the records that are still there, each with the word whether it is superseded. A consumer calls it

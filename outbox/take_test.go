@@ -80,15 +80,27 @@ func TestOldestDueFirst(t *testing.T) {
 func TestNotDue(t *testing.T) {
 	t.Parallel()
 	db := rig.DB(t)
-	inGrace := add(t, db, time.Hour, set("grace", "x"))[0]
+	old, inGrace := add(t, db, time.Hour, set("grace", "x"))[0], add(t, db, time.Hour, set("grace", "y"))[0]
 	aside := one(t, db, "aside")
 	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{{Version: aside, Reason: "too large"}}))
 	if got, seen := take(t, db, 10, time.Hour); seen != 0 {
 		t.Errorf("claimed %v of %d, want none", got, seen)
 	}
-	must(t, outbox.Hasten(t.Context(), db, []int64{inGrace, aside, 1 << 40}))
-	got, _ := take(t, db, 10, time.Hour)
-	sameSet(t, "claimed once hastened", got, []int64{inGrace})
+	named := func() (versions []int64, seen int) {
+		claims, seen, err := outbox.TakeNamed(t.Context(), db, []int64{old, inGrace, aside, 1 << 40}, time.Hour)
+		must(t, err)
+		for _, c := range claims {
+			versions = append(versions, c.Version)
+		}
+		return versions, seen
+	}
+	got, seen := named()
+	if sameSet(t, "claimed by name", got, []int64{inGrace}); seen != 2 {
+		t.Errorf("looked at %d records, want the superseded one and the latest", seen)
+	}
+	if got, seen := named(); seen != 0 {
+		t.Errorf("claimed %v of %d, which are a relay's already", got, seen)
+	}
 }
 
 func TestLeaseAndRelease(t *testing.T) {

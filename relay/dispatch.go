@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -29,7 +30,7 @@ func (r *Relay) dispatch(ctx context.Context) {
 			pause.Reset()
 		case err == nil:
 			pause.Reset()
-			r.idle(ctx)
+			sleep(ctx, r.cfg.poll())
 		case full(err):
 			limit = max(limit/2, 1) // what finds no room is claimed for nothing
 			sleep(ctx, r.cfg.poll())
@@ -38,17 +39,6 @@ func (r *Relay) dispatch(ctx context.Context) {
 			r.log.Warn("dispatch_failed", zap.Error(err))
 			sleep(ctx, max(pause.NextBackOff(), 0))
 		}
-	}
-}
-
-// idle waits until something may be due.
-func (r *Relay) idle(ctx context.Context) {
-	timer := time.NewTimer(r.cfg.poll())
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.wake:
-	case <-ctx.Done():
 	}
 }
 
@@ -66,18 +56,25 @@ func (r *Relay) dispatchOnce(ctx context.Context, ready *bool, limit int) (more 
 	if err != nil {
 		return false, err
 	}
+	return seen == limit, r.hand(ctx, claims, seen)
+}
+
+// hand publishes what was claimed; the rest of what was seen is superseded.
+func (r *Relay) hand(ctx context.Context, claims []outbox.Claim, seen int) error {
 	r.taken.Add(int64(len(claims)))
 	r.superseded.Add(int64(seen - len(claims)))
 	pieces := chunks(claims, r.cfg.chunkRecords(), r.cfg.chunkBytes())
 	for i, piece := range pieces {
 		if err := r.publish(ctx, encodeChunk(piece)); err != nil {
+			bounded, cancel := bounded(ctx, callTimeout)
+			defer cancel()
 			for _, rest := range pieces[i:] {
 				r.release(bounded, versionsOf(rest), 0)
 			}
-			return false, fmt.Errorf("publishing a chunk: %w", err)
+			return fmt.Errorf("publishing a chunk: %w", err)
 		}
 	}
-	return seen == limit, nil
+	return nil
 }
 
 // release gives records back. If Postgres does not hear of it, they are due when their lease ends.
@@ -91,7 +88,7 @@ func (r *Relay) release(ctx context.Context, versions []int64, after time.Durati
 	}
 }
 
-// listen makes records due that their writers could not settle. One relay of each stream, that is of each database, hears each nudge;
+// listen takes records that their writers could not settle, before they come due. One relay of each stream, that is of each database, hears each nudge;
 // one that gets lost costs the rest of the grace.
 func (r *Relay) listen(ctx context.Context) {
 	nudges := make(chan *nats.Msg, 256)
@@ -106,25 +103,44 @@ func (r *Relay) listen(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case nudge := <-nudges:
-			r.hasten(ctx, nudge.Data)
+			r.nudged(ctx, gather(nudges, nudge))
 		}
 	}
 }
 
-func (r *Relay) hasten(ctx context.Context, hint []byte) {
-	var versions []int64
-	if err := json.Unmarshal(hint, &versions); err != nil {
-		r.log.Debug("malformed_nudge", zap.Error(err))
+// nudgeMost bounds how many records are taken at once for nudges.
+const nudgeMost = 2000
+
+// gather reads the versions of a nudge, and of those that wait behind it.
+func gather(nudges <-chan *nats.Msg, first *nats.Msg) (versions []int64) {
+	for nudge := first; ; {
+		var some []int64
+		if json.Unmarshal(nudge.Data, &some) == nil { // anybody may publish there
+			versions = append(versions, some...)
+		}
+		if len(versions) >= nudgeMost {
+			return versions
+		}
+		select {
+		case nudge = <-nudges:
+		default:
+			return versions
+		}
+	}
+}
+
+// nudged takes the records at once, if the cache answers.
+func (r *Relay) nudged(ctx context.Context, versions []int64) {
+	if len(versions) == 0 || r.cfg.Cache.Breaker() != cache.Closed {
 		return
 	}
 	bounded, cancel := bounded(ctx, callTimeout)
 	defer cancel()
-	if err := outbox.Hasten(bounded, r.cfg.DB, versions); err != nil {
-		r.log.Debug("hastening_failed", zap.Error(err))
-		return
+	claims, seen, err := outbox.TakeNamed(bounded, r.cfg.DB, versions, r.cfg.lease())
+	if err == nil {
+		err = r.hand(ctx, claims, seen)
 	}
-	select {
-	case r.wake <- struct{}{}:
-	default:
+	if err != nil {
+		r.log.Debug("nudge_failed", zap.Error(err))
 	}
 }

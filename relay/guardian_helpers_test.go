@@ -132,7 +132,7 @@ func runID(t testing.TB, server *stack.Valkey) string {
 // settle has the relay settle records whose writers have not.
 func (s *site) settle(versions ...int64) {
 	s.t.Helper()
-	must(s.t, outbox.Hasten(s.t.Context(), s.db, versions))
+	must(s.t, hasten(s.t.Context(), s.db, versions))
 	s.drained()
 }
 

@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"testing"
@@ -64,10 +65,12 @@ func siteOn(t testing.TB, db *pgxpool.Pool, valkeyURL, natsURL string, tune ...f
 // onRecord puts the server on record, so that no repair is in the test's way.
 func (s *site) onRecord() {
 	s.t.Helper()
-	servers, err := s.cache.Watch(s.t.Context(), "", nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	var servers []cache.Server
+	var err error
+	stacktest.Eventually(s.t, patience, func() bool {
+		servers, err = s.cache.Watch(s.t.Context(), "", nil)
+		return err == nil
+	}, "the server says who it is")
 	_, err = s.db.Exec(s.t.Context(), "INSERT INTO tidelock.servers (shard, run_id, repl_id) VALUES ('', $1, $2)", servers[0].RunID, servers[0].ReplID)
 	if err != nil {
 		s.t.Fatal(err)
@@ -172,10 +175,14 @@ func (s *site) seed(key string, version int64, payload string) {
 	}
 }
 
-// entry returns what the cache holds.
-func (s *site) entry(key string) cache.Entry {
+// entry returns what the cache holds. Right after a restart a connection may have to find out first that it is dead.
+func (s *site) entry(key string) (e cache.Entry) {
 	s.t.Helper()
-	e, err := s.cache.Get(s.t.Context(), key)
+	var err error
+	stacktest.Eventually(s.t, patience, func() bool {
+		e, err = s.cache.Get(s.t.Context(), key)
+		return !errors.Is(err, cache.ErrUnavailable)
+	}, "the cache answers")
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -235,4 +242,10 @@ func await(t testing.TB, c <-chan struct{}, what string) {
 	case <-time.After(patience):
 		t.Fatalf("not within %v: %s", patience, what)
 	}
+}
+
+// hasten makes records due now.
+func hasten(ctx context.Context, db outbox.DB, versions []int64) error {
+	_, err := db.Exec(ctx, "UPDATE tidelock.outbox SET due_at = now() WHERE version = ANY ($1)", versions)
+	return err
 }

@@ -92,7 +92,7 @@ func TestForbiddenKey(t *testing.T) {
 		if attempts == 3 {
 			acl("~*")
 		}
-		if err := outbox.Hasten(t.Context(), s.db, []int64{version}); err != nil {
+		if err := hasten(t.Context(), s.db, []int64{version}); err != nil {
 			t.Fatal(err)
 		}
 	}

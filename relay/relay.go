@@ -111,10 +111,9 @@ type Stats struct {
 
 // Relay takes records from the outbox to the cache.
 type Relay struct {
-	cfg  Config
-	js   jetstream.JetStream
-	log  *zap.Logger
-	wake chan struct{} // something may be due
+	cfg Config
+	js  jetstream.JetStream
+	log *zap.Logger
 
 	taken, settled, superseded, released, aside, pruned, repaired, dropped atomic.Int64
 }
@@ -128,7 +127,7 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing JetStream: %w", err)
 	}
-	r := &Relay{cfg: cfg, js: js, log: cfg.Log, wake: make(chan struct{}, 1)}
+	r := &Relay{cfg: cfg, js: js, log: cfg.Log}
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}

@@ -18,6 +18,7 @@ import (
 
 const (
 	settleEvery   = 20 * time.Millisecond  // gathers retirements; well within the grace
+	nudgeEvery    = 2 * time.Millisecond   // gathers nudges, after one that went at once
 	settleAgain   = 500 * time.Millisecond // after Postgres did not answer
 	settleTimeout = 5 * time.Second
 	settleChunk   = 1000
@@ -31,7 +32,8 @@ type settler struct {
 	cache *cache.Cache
 	nats  *nats.Conn
 	log   *zap.Logger
-	wake  chan struct{}
+	wake  chan struct{} // something is settled
+	late  chan struct{} // something is deferred
 	stop  chan struct{}
 	done  sync.WaitGroup
 
@@ -42,8 +44,9 @@ type settler struct {
 }
 
 func newSettler(db *pgxpool.Pool, c *cache.Cache, conn *nats.Conn, log *zap.Logger) *settler {
-	s := &settler{db: db, cache: c, nats: conn, log: log, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	s := &settler{db: db, cache: c, nats: conn, log: log, wake: make(chan struct{}, 1), late: make(chan struct{}, 1), stop: make(chan struct{})}
 	s.done.Go(s.run)
+	s.done.Go(s.runNudges)
 	return s
 }
 
@@ -64,15 +67,45 @@ func (s *settler) add(key string, version int64, reply cache.Reply) {
 		s.settled = append(s.settled, settled)
 	default:
 		s.deferred = append(s.deferred, version)
+		rouse(s.late)
+		return
 	}
-	s.rouse()
+	rouse(s.wake)
 }
 
-func (s *settler) rouse() {
+func rouse(c chan struct{}) {
 	select {
-	case s.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
+}
+
+// runNudges tells the relays of deferred records, of a lone one at once.
+func (s *settler) runNudges() {
+	pause := time.NewTimer(0)
+	<-pause.C
+	for {
+		select {
+		case <-s.late:
+		case <-s.stop:
+			s.nudge(s.takeDeferred())
+			return
+		}
+		s.nudge(s.takeDeferred())
+		pause.Reset(nudgeEvery)
+		select {
+		case <-pause.C:
+		case <-s.stop:
+		}
+	}
+}
+
+func (s *settler) takeDeferred() []int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	deferred := s.deferred
+	s.deferred = nil
+	return deferred
 }
 
 func (s *settler) run() {
@@ -93,7 +126,7 @@ func (s *settler) run() {
 		}
 		if every = settleEvery; !s.flush() {
 			every = settleAgain
-			s.rouse()
+			rouse(s.wake)
 		}
 	}
 }
@@ -102,13 +135,14 @@ func (s *settler) run() {
 // standby that has lost those commits.
 func (s *settler) flush() bool {
 	s.mu.Lock()
-	settled, deferred, rejected := s.settled, s.deferred, s.rejected
-	s.settled, s.deferred, s.rejected = nil, nil, nil
+	settled, rejected := s.settled, s.rejected
+	s.settled, s.rejected = nil, nil
 	s.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
 	var kept []outbox.Settled
+	var deferred []int64
 	for chunk := range slices.Chunk(settled, settleChunk) {
 		left, err := s.retire(ctx, chunk)
 		if err != nil {

@@ -1,12 +1,12 @@
 -- Takes due records: deletes those whose key has a newer version, leases the others.
--- $1 the most to take, $2 the lease.
+-- $1 the most to take, $2 the lease. It need not wait for the disk: what a crash takes back is done again, and harmless.
 WITH due AS MATERIALIZED (
     SELECT version, key, kind, allocate, octet_length(payload) AS size
-    FROM tidelock.outbox
+    FROM tidelock.outbox, (SELECT set_config('synchronous_commit', 'off', true)) hint
     WHERE due_at <= now() AND aside IS NULL
     ORDER BY due_at
     LIMIT $1
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF outbox SKIP LOCKED
 ), judged AS MATERIALIZED (
     SELECT due.*, v.version IS DISTINCT FROM due.version AS superseded
     FROM due LEFT JOIN tidelock.versions v USING (key)
