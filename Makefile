@@ -11,12 +11,12 @@ TOOL := go tool -modfile=internal/tools/go.mod
 VCS := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
 .NOTPARALLEL:
-.PHONY: help deps servers build demo dev chaos test vet lint gofmt gofix staticcheck depguard revive clean
+.PHONY: help deps servers build demo dev chaos test vet lint gofmt gofix staticcheck depguard revive clean spec
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## install Postgres, Valkey and a C compiler, where they are missing
+deps: ## install Postgres, Valkey, a C compiler and SPIN, where they are missing
 	@sh internal/tools/deps.sh
 
 servers:
@@ -35,8 +35,11 @@ dev: servers build ## start Postgres, Valkey and NATS to develop against, with A
 chaos: servers build ## attack Tidelock for ten minutes and judge every operation, with ARGS="--minutes 60"
 	bin/tidelock chaos --mutants $(ARGS)
 
-test: deps vet lint ## vet, lint and test, with PKGS=./cache and TESTFLAGS="-run TestX -v"
+test: deps vet lint spec ## vet, lint, check the models and test, with PKGS=./cache and TESTFLAGS="-run TestX -v"
 	go test -race -count=1 $(TESTFLAGS) $(PKGS)
+
+spec: ## check the protocol's models with SPIN
+	@SIZE=$(SIZE) sh spec/check.sh $(ARGS)
 
 vet:
 	go vet $(PKGS)

@@ -45,6 +45,17 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"relay-ticket-before-read", "relay", "TestPausedRelayInstallsNothingOld"},
 	{"relay-skip-superseded", "relay", "TestLateChunk"},
 	{"relay-retire-after-settled", "relay", "TestForbiddenKey"},
+	{"horizon-by-xmin", "relay", "TestWhatIsNotSettledHoldsTheHorizon"},
+	{"horizon-below-pending", "relay", "TestWhatIsNotSettledHoldsTheHorizon"},
+	{"horizon-below-mark", "relay", "TestHorizonBelowMark"},
+	{"canary-by-identity", "relay", "TestOldGuardianWakesUp"},
+	{"retire-on-record", "relay", "TestOldPrimary"},
+	{"repair-after-loss", "relay", "TestOldSnapshot"},
+	{"repair-of-one-doubt", "relay", "TestRepairEndsOneDoubt"},
+	{"safe-version-by-xid", "relay", "TestPostgresFailover"},
+	{"drop-newer", "relay", "TestPostgresFailover"},
+	{"sequence-jump", "relay", "TestPostgresFailover"},
+	{"recall-lost", "writer", "TestRecallOfWhatPostgresHasLost"},
 }
 
 // killTime bounds one run of a killing test.
