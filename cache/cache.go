@@ -28,6 +28,9 @@ type Config struct {
 	// Timeout bounds each call, also when its context allows more. Default 50 ms. Keep it below the callers' own deadlines: a
 	// deadline of theirs that ends a call sooner says nothing of the server, and does not count for the breaker.
 	Timeout time.Duration
+	// WatchTimeout bounds each question that Watch asks of a server. Default 250 ms. While one server of a cluster hangs, the guardian
+	// notices so much later what becomes of the others.
+	WatchTimeout time.Duration
 	// PayloadMax is the largest payload in bytes. Default 1 MiB.
 	PayloadMax int
 	// PlaceholderTTL is how long a load may take before its fill is refused. Default 10 s.
@@ -42,6 +45,7 @@ type Config struct {
 }
 
 func (c Config) timeout() time.Duration        { return orDefault(c.Timeout, 50*time.Millisecond) }
+func (c Config) watchTimeout() time.Duration   { return orDefault(c.WatchTimeout, 250*time.Millisecond) }
 func (c Config) payloadMax() int               { return orDefault(c.PayloadMax, 1<<20) }
 func (c Config) placeholderTTL() time.Duration { return orDefault(c.PlaceholderTTL, 10*time.Second) }
 func (c Config) breakerFailures() int          { return orDefault(c.BreakerFailures, 5) }
@@ -62,6 +66,8 @@ func (c Config) validate() error {
 		return errors.New("cache: URL is empty: give valkey://host:port")
 	case c.Timeout < 0:
 		return fmt.Errorf("cache: Timeout is %v: it must be positive", c.Timeout)
+	case c.WatchTimeout < 0:
+		return fmt.Errorf("cache: WatchTimeout is %v: it must be positive", c.WatchTimeout)
 	case c.PayloadMax < 0:
 		return fmt.Errorf("cache: PayloadMax is %d: it must be positive", c.PayloadMax)
 	case c.PlaceholderTTL < 0 || c.PlaceholderTTL > 0 && c.PlaceholderTTL < time.Millisecond:

@@ -24,7 +24,7 @@ var applyMutants = []luaMutant{
 }
 
 var canaryMutants = []luaMutant{
-	{"canary-by-identity", "ARGV[1] == run .. ' ' .. repl", "ARGV[1] ~= ''"},
+	{"canary-by-identity", "ARGV[1] == run .. ' ' .. repl and", "ARGV[1] ~= '' and"},
 }
 
 // mutate returns src with the mutant that is on. Each is looked for in src itself, so no two can be in each other's way.

@@ -29,14 +29,15 @@ type Server struct {
 	Left bool
 }
 
-// Canary is a text to leave in a server, if it is the one that the text speaks of.
-type Canary struct{ RunID, ReplID, Text string }
+// Canary is a text to leave in a server, if it is the one that the text speaks of: a history, an xid, and perhaps more.
+type Canary struct {
+	RunID, ReplID, Text string
+	// Replaces is a canary of another history, or of a later xid, that may be replaced. Others of that kind stay.
+	Replaces string
+}
 
 // canaryKey begins the name of a canary. The database's name follows; in a cluster, a number in braces, which puts it in a slot of the shard.
 const canaryKey = "tidelock:canary:"
-
-// watchTimeout bounds what the guardian asks of one server.
-const watchTimeout = 250 * time.Millisecond
 
 // Watch asks every server that takes writes who it is and what canary it has, and leaves the one given for its shard if it is the very
 // server that this one speaks of, all in one step of the server. What a server has kept of its data reaches at least to the canary that is found in it: a
@@ -46,7 +47,7 @@ const watchTimeout = 250 * time.Millisecond
 // It goes by no breaker: it is how a guardian finds out. It returns those servers that answered; an error says that not all did.
 func (c *Cache) Watch(ctx context.Context, database string, canaries map[string]Canary) ([]Server, error) {
 	nodes, err := c.primaries(ctx)
-	answers, errs := inParallel(nodes, func(n node) (Server, error) { return n.watch(ctx, database, canaries[n.shard]) })
+	answers, errs := inParallel(nodes, func(n node) (Server, error) { return n.watch(ctx, c.cfg.watchTimeout(), database, canaries[n.shard]) })
 	var servers []Server
 	for i, s := range answers {
 		if errs[i] != nil {
@@ -88,7 +89,7 @@ func (c *Cache) primaries(ctx context.Context) ([]node, error) {
 		return []node{{client: *client}}, nil
 	}
 	clients := slices.Collect(maps.Values((*client).Nodes()))
-	nodes, errs := inParallel(clients, func(client valkey.Client) (node, error) { return shardOf(ctx, client) })
+	nodes, errs := inParallel(clients, func(client valkey.Client) (node, error) { return shardOf(ctx, client, c.cfg.watchTimeout()) })
 	var primaries []node
 	var failed error
 	for i, n := range nodes {
@@ -112,8 +113,8 @@ func newest(primaries []node) []node {
 }
 
 // shardOf returns a node, without slots for a replica.
-func shardOf(ctx context.Context, client valkey.Client) (node, error) {
-	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+func shardOf(ctx context.Context, client valkey.Client, timeout time.Duration) (node, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	replies := client.DoMulti(ctx, client.B().Arbitrary("CLUSTER", "MYSHARDID").Build(), client.B().ClusterNodes().Build())
 	shard, err := replies[0].ToString()
@@ -170,18 +171,18 @@ func tagIn(client valkey.Client, slots []slotRange) string {
 	}
 }
 
-func (n node) watch(ctx context.Context, database string, canary Canary) (Server, error) {
-	return watch(ctx, n.client, n.shard, canaryKey+database+n.tag, canary)
+func (n node) watch(ctx context.Context, timeout time.Duration, database string, canary Canary) (Server, error) {
+	return watch(ctx, timeout, n.client, n.shard, canaryKey+database+n.tag, canary)
 }
 
-func watch(ctx context.Context, client valkey.CoreClient, shard, key string, canary Canary) (Server, error) {
-	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+func watch(ctx context.Context, timeout time.Duration, client valkey.CoreClient, shard, key string, canary Canary) (Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	expected := ""
 	if canary.RunID != "" {
 		expected = canary.RunID + " " + canary.ReplID
 	}
-	results, _ := canaryScript.run(ctx, client, []call{{key: key, args: []string{expected, canary.Text}}}, askNone)
+	results, _ := canaryScript.run(ctx, client, []call{{key: key, args: []string{expected, canary.Text, canary.Replaces}}}, askNone)
 	reply, err := results[0].ToArray()
 	if err == nil && len(reply) != 4 {
 		err = fmt.Errorf("the canary script replied with %d values", len(reply))

@@ -16,7 +16,6 @@ type Visit struct {
 	c      *Cache
 	node   node
 	client valkey.DedicatedClient
-	leave  func()
 }
 
 const (
@@ -41,20 +40,20 @@ func (c *Cache) Visit(ctx context.Context, s Server) (*Visit, error) {
 }
 
 func (c *Cache) visit(ctx context.Context, n node, s Server) (*Visit, error) {
-	client, leave := n.client.Dedicate()
-	is, err := watch(ctx, client, n.shard, canaryKey+n.tag, Canary{})
+	client, _ := n.client.Dedicate()
+	is, err := watch(ctx, c.cfg.watchTimeout(), client, n.shard, canaryKey+n.tag, Canary{})
 	if err == nil && (is.RunID != s.RunID || is.ReplID != s.ReplID) {
 		err = fmt.Errorf("%w: the server is another one by now", ErrUnavailable)
 	}
 	if err != nil {
-		leave()
+		client.Close()
 		return nil, err
 	}
-	return &Visit{c: c, node: n, client: client, leave: leave}, nil
+	return &Visit{c: c, node: n, client: client}, nil
 }
 
-// Close ends the visit.
-func (v *Visit) Close() { v.leave() }
+// Close ends the visit and its connection, which might lead the next visit to a server that others have left.
+func (v *Visit) Close() { v.client.Close() }
 
 // DropAbove deletes every entry with a version above the bound, with a negative bound every entry, and all placeholders, whose tickets may be held by
 // loads of long ago. It returns how many went; progress hears how many keys have been looked at. It is for versions that no longer stand for

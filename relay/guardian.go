@@ -32,6 +32,7 @@ type guardian struct {
 	office  outbox.Office
 	servers map[string]outbox.Server // on record, by shard
 	repairs map[string]*repair       // under way, by shard
+	judged  map[string]string        // strange canaries that were looked into, by shard
 	// measured is when the horizon may be read again: with much pending that takes a while.
 	measured time.Time
 	kept     time.Time // when the horizon was last remembered
@@ -40,7 +41,7 @@ type guardian struct {
 
 // guard is the guardian's life, until ctx ends.
 func (r *Relay) guard(ctx context.Context) {
-	g := &guardian{Relay: r, holder: rand.Text(), repairs: make(map[string]*repair)}
+	g := &guardian{Relay: r, holder: rand.Text(), repairs: make(map[string]*repair), judged: make(map[string]string)}
 	defer g.retireFromOffice(ctx)
 	for hurried := false; ctx.Err() == nil; {
 		held, again, err := g.beat(ctx)
@@ -147,7 +148,7 @@ func (g *guardian) canaries(ctx context.Context) (map[string]cache.Canary, error
 		if s.Doubt() {
 			return nil, nil
 		}
-		canaries[s.Shard] = cache.Canary{RunID: s.RunID, ReplID: s.ReplID, Text: canary(s.Shard, mark)}
+		canaries[s.Shard] = cache.Canary{RunID: s.RunID, ReplID: s.ReplID, Text: canary(s.Shard, mark), Replaces: g.judged[s.Shard]}
 	}
 	return canaries, g.keepHorizon(ctx, mark)
 }
@@ -250,8 +251,12 @@ func (g *guardian) alarm(ctx context.Context, found cache.Server) (changed bool,
 		return true, g.moved(ctx, "")
 	}
 	left, err := outbox.Left(bounded, g.cfg.DB, history)
-	if err != nil || left {
+	if err != nil {
 		return false, err
+	}
+	if left {
+		g.judged[found.Shard] = found.Canary
+		return false, nil
 	}
 	return true, g.moved(ctx, history)
 }

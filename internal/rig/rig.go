@@ -62,7 +62,7 @@ func Pool(t testing.TB, url string) *pgxpool.Pool {
 // Cache returns a cache with a timeout that a busy machine keeps; tune may change its settings.
 func Cache(t testing.TB, url string, tune ...func(*cache.Config)) *cache.Cache {
 	t.Helper()
-	cfg := cache.Config{URL: url, Timeout: 2 * time.Second, Log: Log(t)}
+	cfg := cache.Config{URL: url, Timeout: 2 * time.Second, WatchTimeout: 2 * time.Second, Log: Log(t)}
 	for _, f := range tune {
 		f(&cfg)
 	}

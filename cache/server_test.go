@@ -1,0 +1,265 @@
+package cache_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+
+	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/rig"
+	"github.com/tidelock-cache/tidelock/internal/stack"
+	"github.com/tidelock-cache/tidelock/internal/stacktest"
+)
+
+// told is what the server says of itself.
+func (b *bench) told(t testing.TB, field string) string {
+	t.Helper()
+	info, err := b.cmd(t, "INFO", "everything").ToString()
+	must(t, err)
+	match := regexp.MustCompile(field + `:(\w+)`).FindStringSubmatch(info)
+	if match == nil {
+		t.Fatalf("the server does not tell its %s", field)
+	}
+	return match[1]
+}
+
+// leave has a canary be left in the one server that there is.
+func (b *bench) leave(t testing.TB, database string, c cache.Canary) cache.Server {
+	t.Helper()
+	servers, err := b.Watch(t.Context(), database, map[string]cache.Canary{"": c})
+	if must(t, err); len(servers) != 1 {
+		t.Fatalf("there are the servers %+v", servers)
+	}
+	return servers[0]
+}
+
+// TestCanaryNamesItsServer leaves canaries that speak of this server and of others. Each look tells of the one that was there before.
+func TestCanaryNamesItsServer(t *testing.T) {
+	t.Parallel()
+	b := on(t, stacktest.OwnValkey(t).URL())
+	run, repl, database := b.told(t, "run_id"), b.told(t, "master_replid"), "db"
+	there := ""
+	for _, c := range []struct {
+		what   string
+		canary cache.Canary
+		left   bool
+	}{
+		{"none", cache.Canary{}, false},
+		{"one of this server", cache.Canary{RunID: run, ReplID: repl, Text: "first"}, true},
+		{"one of the process before a promotion", cache.Canary{RunID: run, ReplID: strings.Repeat("0", 40), Text: "promoted"}, false},
+		{"one of another process with this history", cache.Canary{RunID: strings.Repeat("0", 40), ReplID: repl, Text: "restarted"}, false},
+		{"one of a server whose history is not known", cache.Canary{RunID: run, Text: "unknown"}, false},
+		{"another one of this server", cache.Canary{RunID: run, ReplID: repl, Text: "second 2"}, true},
+		{"none again", cache.Canary{}, false},
+	} {
+		got := b.leave(t, database, c.canary)
+		if got.RunID != run || got.ReplID != repl || got.Shard != "" || got.Canary != there || got.Left != c.left {
+			t.Errorf("%s: the server is %+v, and %q was there", c.what, got, there)
+		}
+		if c.left {
+			there = c.canary.Text
+		}
+		if is := b.bytes(t, "tidelock:canary:"+database); is != there {
+			t.Errorf("%s: the server bears %q, want %q", c.what, is, there)
+		}
+	}
+	other := b.leave(t, "another", cache.Canary{RunID: run, ReplID: repl, Text: "of another"})
+	if again := b.leave(t, "another", cache.Canary{}); other.Canary != "" || again.Canary != "of another" {
+		t.Errorf("the canary of another database is %q, before that %q", again.Canary, other.Canary)
+	}
+	if got := b.leave(t, database, cache.Canary{}).Canary; got != there {
+		t.Errorf("the canary %q became %q with another database's", there, got)
+	}
+	b.cmd(t, "DEL", "tidelock:canary:another")
+	b.cmd(t, "RPUSH", "tidelock:canary:another", "a list")
+	if got := b.leave(t, "another", cache.Canary{RunID: run, ReplID: repl, Text: "instead"}); got.Canary != "" || !got.Left {
+		t.Errorf("with a list at its place the canary is %+v", got)
+	}
+}
+
+// TestNoCanaryIn holds that neither a replica nor a server that does not say who it is counts as one that was watched.
+func TestNoCanaryIn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		begin func(t *testing.T, b *bench) (url string)
+		is    error
+	}{
+		"a replica": {func(t *testing.T, b *bench) string {
+			follow(t, b, stacktest.Valkey(t).Addr())
+			return "valkey://" + b.addr(t)
+		}, cache.ErrUnavailable},
+		"a server that we may not ask": {func(t *testing.T, b *bench) string {
+			b.cmd(t, "ACL", "SETUSER", "mute", "on", ">secret", "~*", "+@all", "-info")
+			return "valkey://mute:secret@" + b.addr(t)
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := on(t, stacktest.OwnValkey(t).URL())
+			canary := cache.Canary{RunID: b.told(t, "run_id"), ReplID: b.told(t, "master_replid"), Text: "canary"}
+			c2 := rig.Cache(t, c.begin(t, b))
+			canary.ReplID = b.told(t, "master_replid")
+			for i, give := range []map[string]cache.Canary{nil, {"": canary}} {
+				servers, err := c2.Watch(t.Context(), "db", give)
+				if len(servers) != 0 || err == nil || c.is != nil && !errors.Is(err, c.is) {
+					t.Errorf("look %d: %+v, %v", i, servers, err)
+				}
+			}
+			if got := b.bytes(t, "tidelock:canary:db"); got != "" {
+				t.Errorf("the canary %q was left", got)
+			}
+		})
+	}
+}
+
+// TestRepliesNameTheServer holds that each reply to an apply names the server that gave it, for records are retired by that word.
+func TestRepliesNameTheServer(t *testing.T) {
+	t.Parallel()
+	const many = 100
+	s := stacktest.OwnValkey(t)
+	b := on(t, s.URL())
+	b.cmd(t, "ACL", "SETUSER", "limited", "on", ">secret", "+@all", "~tidelock:*", "~ours:*")
+	b.cmd(t, "ACL", "SETUSER", "mute", "on", ">secret", "+@all", "-info", "~*")
+	run := b.told(t, "run_id")
+	var changes []cache.Change
+	for i := range many {
+		changes = append(changes, allocated(value(fmt.Sprint("ours:", i), 1, "v")))
+	}
+	forbidden := append([]cache.Change{value("forbidden", 1, "v")}, changes...)
+	for _, c := range []struct {
+		what    string
+		user    string
+		before  []string
+		changes []cache.Change
+		server  string
+	}{
+		{"one change", "", nil, changes[:1], run},
+		{"many", "", nil, changes, run},
+		{"without the script", "", []string{"SCRIPT", "FLUSH"}, changes, run},
+		{"the first is refused", "limited:secret@", nil, forbidden, run},
+		{"the first is refused, without the script", "limited:secret@", []string{"SCRIPT", "FLUSH"}, forbidden, run},
+		{"INFO is forbidden", "mute:secret@", nil, changes, ""},
+	} {
+		if c.before != nil {
+			b.cmd(t, c.before...)
+		}
+		for i, r := range rig.Cache(t, "valkey://"+c.user+s.Addr()).Apply(t.Context(), c.changes...) {
+			if key := c.changes[i].Key; key != "forbidden" && (r.Server != c.server || !r.Outcome.Done()) || key == "forbidden" && r.Outcome.Done() {
+				t.Errorf("%s, %s: %+v, want it to name the server %q", c.what, key, r, c.server)
+			}
+		}
+	}
+}
+
+// TestConnectionsMayNotEndByAge: a pipeline that is continued on another connection may speak to two servers, and replies would name the
+// wrong one.
+func TestConnectionsMayNotEndByAge(t *testing.T) {
+	t.Parallel()
+	_, err := cache.New(t.Context(), cache.Config{URL: stacktest.Valkey(t).URL(), Tune: func(o *valkey.ClientOption) { o.ConnLifetime = time.Hour }})
+	if err == nil || !strings.Contains(err.Error(), "ConnLifetime") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestClusterServers holds the same of a cluster, whose shards are servers each with a canary in a slot of its own.
+func TestClusterServers(t *testing.T) {
+	t.Parallel()
+	cluster, err := stack.StartValkeyCluster(t.Context(), clusterNodes)
+	must(t, err)
+	t.Cleanup(func() { must(t, cluster.Close()) })
+	addrs := cluster.Addrs()
+	c := rig.Cache(t, fmt.Sprintf("valkey://%s?addr=%s&addr=%s", addrs[0], addrs[1], addrs[2]))
+	var nodes []*bench
+	byRun := make(map[string]*bench)
+	for _, node := range cluster.Nodes {
+		b := &bench{raw: rig.Valkey(t, node.URL())}
+		nodes, byRun[b.told(t, "run_id")] = append(nodes, b), b
+	}
+	keys, at := clusterKeys(t, nodes[0].raw)
+	clusterWrites(t, c, keys)
+	for i, r := range c.Apply(t.Context(), valuesOf(keys)...) {
+		if byRun[r.Server] != nodes[at[i]] {
+			t.Fatalf("%s is on node %d: %+v", keys[i], at[i], r)
+		}
+	}
+	servers := clusterCanaries(t, c, byRun)
+	clusterVisits(t, c, servers, byRun, keys, at, nodes)
+}
+
+func valuesOf(keys []string) (changes []cache.Change) {
+	for i, key := range keys {
+		changes = append(changes, value(key, int64(i+1), key))
+	}
+	return changes
+}
+
+// clusterCanaries leaves a canary in each shard but one, of which it says what is not so.
+func clusterCanaries(t *testing.T, c *cache.Cache, byRun map[string]*bench) []cache.Server {
+	t.Helper()
+	servers, err := c.Watch(t.Context(), "db", nil)
+	must(t, err)
+	canaries := make(map[string]cache.Canary)
+	for i, s := range servers {
+		b := byRun[s.RunID]
+		if shard, err := b.cmd(t, "CLUSTER", "MYSHARDID").ToString(); err != nil || shard != s.Shard || s.ReplID != b.told(t, "master_replid") {
+			t.Errorf("the server is %+v, its shard %s, %v", s, shard, err)
+		}
+		canaries[s.Shard] = cache.Canary{RunID: s.RunID, ReplID: s.ReplID, Text: "of " + s.Shard}
+		if i == 0 {
+			canaries[s.Shard] = cache.Canary{RunID: servers[1].RunID, ReplID: servers[1].ReplID, Text: "wrong"}
+		}
+	}
+	if len(servers) != clusterNodes || len(canaries) != clusterNodes {
+		t.Fatalf("there are the servers %+v", servers)
+	}
+	for range 2 {
+		servers, err = c.Watch(t.Context(), "db", canaries)
+		must(t, err)
+	}
+	for i, s := range servers {
+		keys, err := byRun[s.RunID].cmd(t, "KEYS", "tidelock:canary:db:*").AsStrSlice()
+		if want := canaries[s.Shard].Text; i > 0 && (err != nil || len(keys) != 1 || s.Canary != want || !s.Left) {
+			t.Errorf("the server %+v bears %v, %v; want the canary %q", s, keys, err, want)
+		}
+		if i == 0 && (len(keys) != 0 || s.Canary != "" || s.Left) {
+			t.Errorf("the server %+v bears %v of another", s, keys)
+		}
+	}
+	return servers
+}
+
+// clusterVisits drops and invalidates in one shard at a time: what others have stays.
+func clusterVisits(t *testing.T, c *cache.Cache, servers []cache.Server, byRun map[string]*bench, keys []string, at []int, nodes []*bench) {
+	t.Helper()
+	const above = 200 // key i has version i+1
+	versions := make(map[string]int64)
+	for _, key := range keys {
+		versions[key] = 150 // older are the first 149
+	}
+	visited := make(map[*bench]bool)
+	for _, s := range servers {
+		visited[byRun[s.RunID]] = true
+		v := visit(t, c, s)
+		if _, err := v.DropAbove(t.Context(), above, ignore); err != nil {
+			t.Errorf("dropping in %+v: %v", s, err)
+		}
+		if refused, err := v.Invalidate(t.Context(), maps.Clone(versions)); err != nil || len(refused) != 0 {
+			t.Errorf("invalidating in %+v: %v, %v", s, refused, err)
+		}
+		entries, err := c.GetMany(t.Context(), keys)
+		must(t, err)
+		for i, e := range entries {
+			version := int64(i + 1)
+			stays := !visited[nodes[at[i]]] || version >= 150 && version <= above
+			if e.Hit() != stays || stays && e.Version != version {
+				t.Fatalf("%s of version %d on node %d became %+v", keys[i], version, at[i], e)
+			}
+		}
+	}
+}
