@@ -81,6 +81,10 @@ func resetLinks(who group, to link) Fault {
 
 // spoil does something to proxies, and heals them after a while.
 func (s *Stage) spoil(ctx context.Context, name string, on []*stack.Proxy, do func(*stack.Proxy) error) error {
+	return s.spoilFor(ctx, name, on, s.away(), do)
+}
+
+func (s *Stage) spoilFor(ctx context.Context, name string, on []*stack.Proxy, d time.Duration, do func(*stack.Proxy) error) error {
 	s.begin(name)
 	defer s.end(name)
 	for _, p := range on {
@@ -88,7 +92,7 @@ func (s *Stage) spoil(ctx context.Context, name string, on []*stack.Proxy, do fu
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if err := s.sleep(ctx, s.away()); err != nil {
+	if err := s.sleep(ctx, d); err != nil {
 		return err
 	}
 	for _, p := range on {

@@ -20,13 +20,21 @@ const suiteTime = 4 * time.Minute
 // selection is run with a fixed seed, each scenario for a second and a half.
 var selection = []string{
 	"valkey/killed", "valkey/paused", "valkey/flushed", "valkey/out-of-memory", "network/writers-without-valkey", "network/half-open",
-	"process/paused-after-commit", "process/killed-after-commit", "process/relays-killed", "nats/wiped", "postgres/commits-cut",
+	"process/paused-after-commit", "process/killed-after-commit", "process/relays-killed", "nats/wiped", "postgres/commits-cut", "guardian/asleep",
 }
 
 func TestTidelockKeepsItsWord(t *testing.T) {
 	report := attack(t, Config{Subjects: []string{ours}, Scenarios: selection})
 	if report.Violations > 0 || report.Scenarios != len(selection) {
 		t.Errorf("%d violations in %d scenarios", report.Violations, report.Scenarios)
+	}
+}
+
+// TestTheAuditorLooks shows that it is no auditor who never looks.
+func TestTheAuditorLooks(t *testing.T) {
+	report := attack(t, Config{Subjects: []string{ours}, Scenarios: []string{"process/sums"}})
+	if report.Results[0].Looks == 0 {
+		t.Error("the auditor has not looked")
 	}
 }
 

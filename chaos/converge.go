@@ -41,10 +41,7 @@ type observer struct {
 
 // observe connects to the servers that count after the faults.
 func (s *scene) observe(ctx context.Context, subject string, keys int) (*observer, error) {
-	s.mu.Lock()
-	at := s.databaseURL
-	s.mu.Unlock()
-	db, err := pgxpool.New(ctx, at)
+	db, err := pgxpool.New(ctx, s.databaseAt())
 	if err != nil {
 		return nil, fmt.Errorf("connecting the observer to postgres: %w", err)
 	}
@@ -82,6 +79,9 @@ func (o *observer) close() {
 
 // rowKey is the drivers' name of a row, and of its key.
 func rowKey(i int) string { return "row:" + strconv.Itoa(i) }
+
+// sumKey is their name of an aggregate.
+func sumKey(i int) string { return "sum:" + strconv.Itoa(i) }
 
 // converge looks at all keys until they agree with Postgres for good and no record waits any more, or the bound is over. The traffic has
 // ended once quiet is closed.

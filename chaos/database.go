@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,14 +35,22 @@ func prepareTemplate(ctx context.Context, server *stack.Postgres) error {
 	if _, err := migrations.Up(ctx, at); err != nil {
 		return fmt.Errorf("migrating the template: %w", err)
 	}
-	return execute(ctx, at, drive.Table)
+	for statement := range strings.SplitSeq(drive.Table, ";") {
+		if err := execute(ctx, at, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // copyTemplate makes a fresh database.
 func copyTemplate(ctx context.Context, server *stack.Postgres, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	return execute(ctx, server.URL(), "CREATE DATABASE "+name+" TEMPLATE "+template)
+	if err := execute(ctx, server.URL(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+		return err
+	}
+	return execute(ctx, server.URL(), "ALTER DATABASE "+name+" SET deadlock_timeout = '"+deadlockTimeout+"'")
 }
 
 // dropDatabase removes a database along with the sessions in it. It works also once ctx has ended.

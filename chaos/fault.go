@@ -62,6 +62,13 @@ func rest(least, most time.Duration) Fault {
 	}
 }
 
+// linger lets some time pass, whether the time of the faults is over or not: for faults that are nothing without their order.
+func linger(least, most time.Duration) Fault {
+	return func(ctx context.Context, s *Stage) error {
+		return sleep(ctx, between(s.rand, least, most))
+	}
+}
+
 // untilOver lets the rest of the time pass.
 func untilOver(ctx context.Context, s *Stage) error {
 	return s.sleep(ctx, time.Until(s.until))
@@ -78,10 +85,18 @@ func span(name string, faults ...Fault) Fault {
 	}
 }
 
-// dataLost marks that from here on entries may have gone back in version. It lasts until the faults are over.
+// dataLost marks that from here on entries may have gone back in version. It lasts until the auditor has seen the repair.
 func dataLost(name string) Fault {
 	return func(_ context.Context, s *Stage) error {
-		s.lose(name)
+		s.lose(setback{name: name, mends: true})
+		return nil
+	}
+}
+
+// dataAstray marks the same, where somebody still reads what is not repaired, or lacks it for a moment: it lasts until the faults are over.
+func dataAstray(name string) Fault {
+	return func(_ context.Context, s *Stage) error {
+		s.lose(setback{name: name})
 		return nil
 	}
 }

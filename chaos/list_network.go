@@ -36,6 +36,12 @@ func networkScenarios() []Scenario {
 			Faults:  span("writers' connections to valkey reset in a loop", repeat(resetLinks(writers, valkeyLink), rest(5*ms, 60*ms))),
 		},
 		{
+			Name:    "network/relays-valkey-resets",
+			Traffic: func(t *Traffic) { t.Driver.Keys, t.Driver.Zipf = 300, 0 },
+			Faults: together(troubleWriters,
+				span("relays' connections to valkey reset in a loop", repeat(resetLinks(relays, valkeyLink), rest(2*ms, 20*ms)))),
+		},
+		{
 			Name:   "network/half-open",
 			Faults: repeat(lull, onOneLink("is half open", halfOpen), rest(100*ms, 400*ms)),
 		},

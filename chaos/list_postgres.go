@@ -1,5 +1,11 @@
 package chaos
 
+import (
+	"time"
+
+	"github.com/tidelock-cache/tidelock/chaos/drive"
+)
+
 func postgresScenarios() []Scenario {
 	return []Scenario{
 		{
@@ -21,10 +27,22 @@ func postgresScenarios() []Scenario {
 			Faults: together(troubleWriters, span("a transaction holds xmin", holdTransaction)),
 		},
 		{
+			// Versions are pruned soon after the last write, while transactions are open for longer than that.
+			Name: "postgres/versions-pruned",
+			Traffic: tuned(recordsOnly, driversPause(drive.BeforeCommit, 0.3, 2200*ms), relaysPause(drive.AfterTake, 0.5, 200*ms), func(t *Traffic) {
+				t.Driver.Keys, t.Driver.Zipf, t.Driver.Cache.TTL, t.Driver.Cache.AbsentTTL = 150, 0, 900*ms, 900*ms
+				t.Driver.Writes.Multi, t.Driver.Timeout, t.Driver.Conns = 0, 5*time.Second, 20
+				t.Relay.KeepVersions, t.Relay.PruneEvery = 1000*ms, 200*ms
+			}),
+			Faults: repeat(rest(50*ms, 200*ms), cutOff(writers, valkeyLink)),
+			Pruned: true,
+			Alone:  true,
+		},
+		{
 			Name:  "postgres/failover",
 			Needs: Topology{OwnPostgres: true, Standby: true},
 			Faults: steps(lull, holdStreaming, rest(200*ms, 700*ms),
-				dataLost("postgres failed over to a lagging standby"), kill(thePostgres), promoteStandby, untilOver),
+				dataAstray("postgres failed over to a lagging standby"), kill(thePostgres), promoteStandby, untilOver),
 			Alone: true,
 		},
 	}

@@ -53,10 +53,10 @@ func processScenarios() []Scenario {
 			Name: "process/readers-paused-allocate-on-read",
 			Traffic: func(t *Traffic) {
 				t.Driver.Writes.AllocateOnRead = true
-				t.Driver.Keys, t.Driver.Zipf = 500, 0
-				driversPause(drive.BeforeFill, 0.5, 200*ms)(t)
+				t.Driver.Keys, t.Driver.Zipf = 16, 0
+				driversPause(drive.BeforeFill, 0.7, 50*ms)(t)
 			},
-			Faults: losesEverything,
+			Faults: span("valkey flushed now and then", repeat(flushAll, rest(100*ms, 250*ms))),
 		},
 		{
 			Name: "process/readers-paused-few-keys",
@@ -77,18 +77,44 @@ func processScenarios() []Scenario {
 		{
 			Name: "process/relays-paused-after-read",
 			Traffic: func(t *Traffic) {
-				fewKeys(t)
-				t.Relay.Points = []drive.Point{{Moment: drive.AfterRead, Share: 0.3, Action: drive.Pause, For: 700 * ms}}
+				spacedWrites(t)
+				relaysPause(drive.AfterRead, 0.7, 400*ms)(t)
 			},
-			Faults: together(repeat(rest(50*ms, 300*ms), cutOff(theFirst(writers), valkeyLink)), losesEntries),
+			Faults: together(briefTrouble, losesEntries),
 		},
 		{
 			Name: "process/relays-paused-after-take",
 			Traffic: func(t *Traffic) {
-				fewKeys(t)
-				t.Relay.Points = []drive.Point{{Moment: drive.AfterTake, Share: 0.5, Action: drive.Pause, For: 400 * ms}}
+				spacedWrites(t)
+				relaysPause(drive.AfterTake, 0.7, 400*ms)(t)
 			},
-			Faults: together(repeat(rest(50*ms, 300*ms), cutOff(theFirst(writers), valkeyLink)), losesEntries),
+			Faults: together(briefTrouble, losesEntries),
+		},
+		{
+			Name:    "process/foreign-values-after-commit",
+			Traffic: tuned(spacedWrites, driversPause(drive.AfterCommit, 0.2, 150*ms)),
+			Faults:  span("foreign values by hand", repeat(overwriteSome("not ours"), rest(1*ms, 10*ms))),
+		},
+		{
+			Name: "process/readers-paused-before-load",
+			Traffic: tuned(veryFewKeys, driversPause(drive.BeforeLoad, 0.3, 60*ms), func(t *Traffic) {
+				t.Driver.Reads = drive.Reads{Default: 4, Token: 1, Session: 1}
+			}),
+			Faults: together(troubleFirstWriter, losesKeys),
+		},
+		{
+			Name: "process/rolled-back",
+			Traffic: tuned(veryFewKeys, func(t *Traffic) {
+				t.Driver.Writes.Abort, t.Driver.Writes.Record = 0.3, 4
+			}),
+			Faults: untilOver,
+		},
+		{
+			Name: "process/sums",
+			Traffic: tuned(func(t *Traffic) {
+				t.Driver.Sums, t.Driver.Writes.Sum, t.Driver.Pause = 2, 0.95, 1*ms
+			}),
+			Faults: troubleFirstWriter,
 		},
 		{
 			Name:   "process/relay-stopped",
@@ -110,6 +136,18 @@ var losesEntries = span("valkey loses entries", repeat(oneOf(flushAll, deleteSom
 
 // fewKeys are so few that much happens to each while somebody sleeps.
 func fewKeys(t *Traffic) { t.Driver.Keys, t.Driver.Zipf = 32, 0.5 }
+
+// veryFewKeys are written and read all the time.
+func veryFewKeys(t *Traffic) { t.Driver.Keys, t.Driver.Zipf, t.Driver.Pause = 8, 0, 3*ms }
+
+// spacedWrites leave a key as it is for a while, and come often enough that it changes while somebody sleeps.
+func spacedWrites(t *Traffic) { t.Driver.Keys, t.Driver.Zipf, t.Driver.Pause = 32, 0, 15*ms }
+
+// briefTrouble gives the relays a few records now and then.
+var briefTrouble = repeat(rest(200*ms, 400*ms), cutFor(theFirst(writers), valkeyLink, 80*ms))
+
+// troubleFirstWriter gives the relays work while the other writer goes on.
+var troubleFirstWriter = repeat(rest(50*ms, 200*ms), cutOff(theFirst(writers), valkeyLink))
 
 // losesKeys deletes the keys that are used most, over and over, so that there is always something to load.
 var losesKeys = span("valkey loses keys", repeat(deleteSome, rest(1*ms, 8*ms)))

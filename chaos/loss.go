@@ -46,7 +46,7 @@ func (l *loss) without(ops []history.Op) []history.Op {
 	if l == nil {
 		return ops
 	}
-	lost, versions := map[int64]bool{}, map[string][]int64{}
+	lost, unknown, versions := map[int64]bool{}, map[int64]bool{}, map[string][]int64{}
 	var kept []history.Op
 	for _, op := range ops {
 		if op.Kind == history.Read {
@@ -57,10 +57,11 @@ func (l *loss) without(ops []history.Op) []history.Op {
 			versions[op.Key] = append(versions[op.Key], op.Version)
 			op.Outcome, op.N, op.Version = history.Unknown, 0, 0
 		}
+		unknown[op.ID] = op.Outcome == history.Unknown && op.Begin < l.at
 		kept = append(kept, op)
 	}
 	for _, op := range ops {
-		if op.Kind != history.Read || op.Begin < l.at || lost[op.ID] {
+		if op.Kind != history.Read || op.Begin < l.at || lost[op.ID] || unknown[op.ID] && op.N > l.survivors[op.Key].n {
 			continue
 		}
 		if slices.Contains(versions[op.Key], op.Need) {

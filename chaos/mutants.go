@@ -33,42 +33,6 @@ type mutant struct {
 	reason    string
 }
 
-// mutants names, for each rule that can be switched off, the scenarios that should notice, the likeliest first; or why none can.
-var mutants = []mutant{
-	{rule: "version-compare", scenarios: []string{"process/paused-after-commit", "process/relays-paused-after-read"}},
-	{rule: "token-on-fill", scenarios: []string{"process/readers-paused-few-keys"}},
-	{rule: "fill-onto-nothing", scenarios: []string{"process/readers-paused-before-fill"}},
-	{rule: "allocate-without-ticket", scenarios: []string{"process/paused-after-commit", "process/writers-stopped"}},
-	{rule: "raise-bound", scenarios: []string{"process/readers-paused-allocate-on-read"}},
-	{rule: "bound-on-replace", scenarios: []string{"process/readers-paused-allocate-on-read"}},
-	{rule: "foreign-is-nothing", scenarios: []string{"process/paused-after-commit+valkey/foreign-value"}},
-	{rule: "drop-on-oom", scenarios: []string{"valkey/out-of-memory"}},
-	{rule: "breaker-half-open", scenarios: []string{"valkey/killed"}},
-	{rule: "durable-commit", scenarios: []string{"postgres/killed-not-synchronous"}},
-	{rule: "record-in-transaction", scenarios: []string{"process/killed-after-commit"}},
-	{rule: "check-before-allocate", scenarios: []string{"process/paused-after-commit"}},
-	{rule: "apply-only-committed", scenarios: []string{"postgres/commits-cut", "process/paused-after-commit"}},
-	{rule: "unknown-commit", scenarios: []string{"postgres/commits-cut"}},
-	{rule: "ticket-before-load", scenarios: []string{"process/readers-paused-few-keys", "process/readers-paused-before-fill"}},
-	{rule: "version-before-row", scenarios: []string{"process/readers-paused-after-load", "all/few-keys"}},
-	{rule: "exact-label", scenarios: []string{"process/readers-paused-few-keys", "all/few-keys"}},
-	{rule: "share-only-later", scenarios: []string{"process/readers-paused-after-load", "process/readers-paused-few-keys"}},
-	{rule: "at-least", scenarios: []string{"process/relays-killed"}},
-	{rule: "relay-ticket-before-read", scenarios: []string{"process/relays-paused-after-read"}},
-	{rule: "relay-skip-superseded", scenarios: []string{"process/relays-paused-after-take"}},
-	{rule: "version-after-lock", reason: "the drivers' statements lock the row before the version is drawn, so that nobody waits for the version's lock"},
-	{rule: "retire-after-settled", reason: "an apply that failed names no server, and a record is retired only for the server on record"},
-	{rule: "relay-retire-after-settled", reason: "an apply that failed names no server, and a record is retired only for the server on record"},
-	{rule: "settle-on-replica", reason: "a replica is not the server on record, so nothing that it settles is retired"},
-	{rule: "invalidate-keeps-bound", reason: "the placeholder has a fresh token, which nobody can hold who read before it was left"},
-	{rule: "ticket-keeps-bound", reason: "the token is fresh as well, so that loads take each other's tickets away: they are slow, not wrong"},
-	{rule: "drop-on-reject", reason: "what is left is of another type, which every reader takes for a miss"},
-	{rule: "sorted-locks", reason: "Postgres ends the deadlock and the writer tries again: slow, not wrong"},
-	{rule: "floor-by-xid", reason: "versions are pruned after the longest time to live, which no run is long enough for"},
-	{rule: "floor-below-pending", reason: "versions are pruned after the longest time to live, which no run is long enough for"},
-	{rule: "refresh-after-lock", reason: "the drivers have no value that is made of several rows"},
-}
-
 // huntMutants switches off one rule after the other and looks for a scenario that notices. It builds the program, so it needs the sources.
 func (c *conductor) huntMutants(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "tidelock-mutants-")

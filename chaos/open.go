@@ -141,7 +141,7 @@ func (s *scene) openNodes(run run) error {
 	if run.scenario.Traffic != nil {
 		run.scenario.Traffic(&t)
 	}
-	s.keys = t.Driver.Keys
+	s.keys, s.sums = t.Driver.Keys, t.Driver.Sums
 	t.Driver.Subject, t.Driver.Dir, t.Driver.Seed, t.Relay.Dir = drive.Subject(run.subject), s.dir, run.seed, s.dir
 	for i, p := range []struct {
 		name             string
@@ -149,7 +149,12 @@ func (s *scene) openNodes(run run) error {
 		writers, readers int
 	}{{"w0", writing, 4, 3}, {"w1", writing, 4, 2}, {"r0", reading, 0, 3}} {
 		cfg := t.Driver
-		cfg.Process, cfg.Writers, cfg.Readers = p.name, p.writers, p.readers
+		cfg.Process, cfg.Readers = p.name, p.readers
+		if p.role == reading {
+			cfg.Writers = 0
+		} else {
+			cfg.Writers = orDefault(cfg.Writers, p.writers)
+		}
 		cfg.Seed += uint64(i)
 		if err := s.openDriver(cfg, i, p.role); err != nil {
 			return err

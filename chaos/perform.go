@@ -55,6 +55,10 @@ func (c *conductor) stage(ctx context.Context, r run, dir string, res *Result) (
 	if err := sleep(ctx, c.cfg.warmUp()); err != nil {
 		return err
 	}
+	if r.subject == ours {
+		s.auditor = s.audit(ctx)
+		defer s.auditor.close()
+	}
 	s.until = time.Now().Add(c.cfg.faults(r.subject))
 	if err := s.wreck(ctx, r); err != nil {
 		return err
@@ -64,7 +68,13 @@ func (c *conductor) stage(ctx context.Context, r run, dir string, res *Result) (
 		return err
 	}
 	if o.pending > 0 {
-		res.Rules = map[string]int{pendingRule: int(o.pending)}
+		res.violated(pendingRule, int(o.pending), fmt.Sprintf("%d records still wait in the end", o.pending))
+	}
+	if err := s.hearAuditor(res); err != nil {
+		return err
+	}
+	if err := s.countDeadlocks(ctx, res); err != nil {
+		return err
 	}
 	return s.judge(r, o.result(), res)
 }
@@ -76,6 +86,9 @@ func (s *scene) wreck(ctx context.Context, r run) error {
 		return err
 	}
 	err := r.scenario.Faults(ctx, stage)
+	for _, done := range s.background {
+		<-done
+	}
 	if err == nil {
 		err = stage.sleep(ctx, time.Hour) // to the end of the faults
 	}
@@ -132,7 +145,7 @@ const pendingRule = "pending"
 
 // settle stops the traffic and waits until the cache agrees with Postgres.
 func (s *scene) settle(ctx context.Context, r run) (*observer, error) {
-	s.repaired()
+	s.repaired(true)
 	o, err := s.observe(ctx, r.subject, s.keys)
 	if err != nil {
 		return nil, err
@@ -162,7 +175,7 @@ func (s *scene) judge(r run, finals []judge.Final, res *Result) error {
 	if err != nil {
 		return err
 	}
-	job := judge.Run{Subject: r.subject, Ops: s.loss.without(ops), Events: events, Finals: finals, Bound: bound}
+	job := judge.Run{Subject: r.subject, Ops: s.loss.without(ops), Events: events, Finals: finals, Bound: bound, Pruned: r.scenario.Pruned}
 	if r.subject == "postgres" {
 		job.Linear = []history.Level{history.Default, history.Token, history.Session}
 	}
@@ -184,15 +197,12 @@ func fill(res *Result, v judge.Verdict) {
 	res.P50, res.P99, res.Max = millis(v.Settled.P50), millis(v.Settled.P99), millis(v.Settled.Max)
 	for rule, n := range v.ByRule {
 		if n > 0 {
-			if res.Rules == nil {
-				res.Rules = map[string]int{}
-			}
-			res.Rules[string(rule)] = int(n)
+			res.violated(string(rule), int(n), "")
 		}
 	}
 	if len(v.Violations) > 0 {
 		first := v.Violations[0]
-		res.First = fmt.Sprintf("%s %s: %s", first.Rule, first.Key, first.Text)
+		res.First = orDefault(res.First, fmt.Sprintf("%s %s: %s", first.Rule, first.Key, first.Text))
 	}
 }
 

@@ -52,6 +52,23 @@ type Result struct {
 	Seconds    float64        `json:"seconds"`
 	Error      string         `json:"error,omitempty"`
 	Kept       string         `json:"kept,omitempty"` // the folder of its history
+	// Looks are those of the auditor that counted, Repairs what was repaired of Valkey.
+	Looks   int      `json:"looks,omitempty"`
+	Repairs []Repair `json:"repairs,omitempty"`
+}
+
+// violated counts violations of a rule, and keeps the first text.
+func (r *Result) violated(rule string, n int, text string) {
+	if n == 0 {
+		return
+	}
+	if r.Rules == nil {
+		r.Rules = map[string]int{}
+	}
+	r.Rules[rule] += n
+	if text != "" {
+		r.First = orDefault(r.First, rule+" "+text)
+	}
 }
 
 // Violations sums up those of all rules.
@@ -89,7 +106,7 @@ func (r *Report) add(res Result) {
 	}
 }
 
-// Good reports whether Tidelock kept its word, every run was held to its end, and the judge caught those who give none.
+// Good reports whether Tidelock kept its word, every run was held to its end, the judge caught those who give none, and no mutant got away.
 func (r Report) Good() bool {
 	for name, s := range r.Subjects {
 		switch liar := slices.Contains(liars, name); {
@@ -97,7 +114,7 @@ func (r Report) Good() bool {
 			return false
 		}
 	}
-	return r.Errors == 0
+	return r.Errors == 0 && r.Mutants.Killed == r.Mutants.Total
 }
 
 // write leaves the report in a file.

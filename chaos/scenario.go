@@ -20,6 +20,8 @@ type Scenario struct {
 	Traffic func(*Traffic)
 	// Faults is what happens. It returns when the time of the faults is over.
 	Faults Fault
+	// Pruned says that versions are pruned, so that labels may be floors.
+	Pruned bool
 	// Alone keeps the scenario out of pairs.
 	Alone bool
 }
@@ -125,7 +127,7 @@ func randomPair(r *rand.Rand, from []Scenario) (Scenario, bool) {
 
 // Scenarios returns all of them, sorted as the table shows them.
 func Scenarios() []Scenario {
-	return slices.Concat(valkeyScenarios(), networkScenarios(), processScenarios(), natsScenarios(), postgresScenarios(), allScenarios())
+	return slices.Concat(valkeyScenarios(), networkScenarios(), processScenarios(), natsScenarios(), postgresScenarios(), guardianScenarios(), allScenarios())
 }
 
 // seedOf gives each run of a scenario a seed of its own, that follows from the suite's.

@@ -38,14 +38,16 @@ type scene struct {
 	nats              *stack.NATS
 	nodes             []*node
 	clients           map[*stack.Valkey]valkey.Client
-	keys              int // how many rows there are
+	keys, sums        int // how many rows there are, and aggregates
+	auditor           *auditor
+	background        []<-chan struct{} // what faults have left running
 
 	mu          sync.Mutex // guards what follows
 	primary     *stack.Valkey
-	databaseURL string   // on the Postgres of the moment
-	promoted    bool     // that is the standby
-	loss        *loss    // what it lacks
-	open        []string // the losses of data that are not repaired yet
+	databaseURL string    // on the Postgres of the moment
+	promoted    bool      // that is the standby
+	loss        *loss     // what it lacks
+	open        []setback // the losses of data that are not repaired yet
 	faults      int
 	err         error // the first event that could not be recorded
 }
@@ -79,22 +81,36 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (s *scene) begin(name string) { s.record(history.Event{Name: name, Begin: true}) }
 func (s *scene) end(name string)   { s.record(history.Event{Name: name}) }
 
-// lose marks that data has been lost, until heal has seen the repair.
-func (s *scene) lose(name string) {
-	s.record(history.Event{Name: name, Begin: true, Rollback: true})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open = append(s.open, name)
+// setback is a time in which entries may go back in version.
+type setback struct {
+	name string
+	// mends says that it ends with the repair, else with the faults.
+	mends bool
 }
 
-// repaired marks that what was lost has been repaired.
-func (s *scene) repaired() {
+// lose marks that entries may go back from here on.
+func (s *scene) lose(b setback) {
+	s.record(history.Event{Name: b.name, Begin: true, Rollback: true})
 	s.mu.Lock()
-	open := s.open
-	s.open = nil
+	defer s.mu.Unlock()
+	s.open = append(s.open, b)
+}
+
+// repaired marks that what was lost has been repaired: all of it, or what ends with a repair.
+func (s *scene) repaired(all bool) {
+	s.mu.Lock()
+	var over, open []setback
+	for _, b := range s.open {
+		if all || b.mends {
+			over = append(over, b)
+		} else {
+			open = append(open, b)
+		}
+	}
+	s.open = open
 	s.mu.Unlock()
-	for _, name := range open {
-		s.record(history.Event{Name: name, Rollback: true})
+	for _, b := range over {
+		s.record(history.Event{Name: b.name, Rollback: true})
 	}
 }
 
@@ -135,6 +151,13 @@ func (s *scene) primaryURL() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.primary.URL()
+}
+
+// databaseAt is where the Postgres is that counts.
+func (s *scene) databaseAt() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.databaseURL
 }
 
 // databaseIs tells the conductor which Postgres counts.

@@ -40,7 +40,7 @@ func (r Result) verdict() string {
 		return "ERROR " + strings.ReplaceAll(r.Error, "\n", " | ")
 	}
 	if len(r.Rules) == 0 {
-		return "ok"
+		return strings.Join(append([]string{"ok"}, repairs(r.Repairs)...), ", ")
 	}
 	rules := make([]string, 0, len(r.Rules))
 	for _, rule := range slices.Sorted(maps.Keys(r.Rules)) {
@@ -51,4 +51,13 @@ func (r Result) verdict() string {
 		word = "caught"
 	}
 	return word + " " + strings.Join(rules, " ")
+}
+
+// repairs says how fast the repairs were.
+func repairs(all []Repair) []string {
+	words := make([]string, len(all))
+	for i, r := range all {
+		words[i] = r.String()
+	}
+	return words
 }

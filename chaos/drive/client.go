@@ -50,6 +50,10 @@ func (c *client) op(kind history.Kind, key string) history.Op {
 
 // writeOne does one transaction, and perhaps reads a row of it back.
 func (c *client) writeOne(ctx context.Context) error {
+	if c.cfg.Sums > 0 && c.chance(c.cfg.Writes.Sum) {
+		c.sum(ctx)
+		return nil
+	}
 	t := c.compose()
 	if err := c.begin(t.ops); err != nil {
 		return err

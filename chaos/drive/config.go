@@ -20,8 +20,9 @@ const (
 	Postgres Subject = "postgres"
 )
 
-// Table creates the table that the subjects write to.
-const Table = `CREATE TABLE chaos_rows (id text PRIMARY KEY, n bigint NOT NULL, op bigint NOT NULL, gone boolean NOT NULL, pad text NOT NULL)`
+// Table creates the table that the subjects write to, and the one that sums are made of.
+const Table = `CREATE TABLE chaos_rows (id text PRIMARY KEY, n bigint NOT NULL, op bigint NOT NULL, gone boolean NOT NULL, pad text NOT NULL);
+CREATE TABLE chaos_parts (id text, who text, n bigint NOT NULL, PRIMARY KEY (id, who))`
 
 // Config is what a driver is told. The zero value of a field means its default, or none of it.
 type Config struct {
@@ -44,6 +45,8 @@ type Config struct {
 	Keys int
 	// Zipf is how uneven their use is: the row of rank r is used in proportion to r^-Zipf. 0 is even.
 	Zipf float64
+	// Sums is how many aggregates there are: sum:0, sum:1 and so on, each the sum of a counter of every client's. They are not in the history.
+	Sums int
 	// Seed decides what clients do, though not how their doings interleave.
 	Seed uint64
 	// Pause is the mean of a client's pauses between two operations; they are distributed exponentially.
@@ -81,6 +84,8 @@ type Writes struct {
 	Pad int
 	// AllocateOnRead leaves keys that the cache does not hold to their first reader.
 	AllocateOnRead bool
+	// Sum is the share of transactions that change aggregates, by way of Refresh, if there are any.
+	Sum float64
 	// Grace is writer.Config.Grace.
 	Grace time.Duration
 }
@@ -146,8 +151,8 @@ func (c Config) validate() error {
 		return errors.New("drive: ValkeyURL is empty")
 	case subjects[c.subject()] == nil:
 		return fmt.Errorf("drive: Subject is %q: there is no such subject", c.Subject)
-	case c.Writers < 0 || c.Readers < 0 || c.Keys < 0 || c.Conns < 0:
-		return errors.New("drive: Writers, Readers, Keys and Conns must not be negative")
+	case c.Writers < 0 || c.Readers < 0 || c.Keys < 0 || c.Sums < 0 || c.Conns < 0:
+		return errors.New("drive: Writers, Readers, Keys, Sums and Conns must not be negative")
 	case c.Pause < 0 || c.Timeout < 0:
 		return errors.New("drive: Pause and Timeout must not be negative")
 	case c.FirstID < 0 || c.FirstClient < 0:
@@ -160,7 +165,7 @@ func (c Config) validate() error {
 }
 
 func (w Writes) validate() error {
-	for _, share := range []float64{w.Multi, w.Delete, w.Oversize, w.Abort, w.ReadBack} {
+	for _, share := range []float64{w.Multi, w.Delete, w.Oversize, w.Abort, w.ReadBack, w.Sum} {
 		if share < 0 || share > 1 {
 			return fmt.Errorf("drive: a share of the Writes is %v: it must be from 0 to 1", share)
 		}

@@ -21,6 +21,7 @@ type driver struct {
 	ranks   *ranks
 	recent  recent
 	nextID  atomic.Int64
+	log     *zap.Logger
 }
 
 // runDriver drives the subject until the process is told to stop.
@@ -41,7 +42,7 @@ func runDriver(cfg Config, log *zap.Logger) (err error) {
 	}
 	defer s.close()
 	log.Info("driver_started", zap.String("subject", string(cfg.subject())))
-	d := &driver{cfg: cfg, subject: s, history: recorder, ranks: newRanks(cfg.keys(), cfg.Zipf)}
+	d := &driver{cfg: cfg, subject: s, history: recorder, ranks: newRanks(cfg.keys(), cfg.Zipf), log: log}
 	d.nextID.Store(cfg.firstID() - 1)
 	err = d.run(p)
 	log.Info("driver_stopped", zap.Error(err))

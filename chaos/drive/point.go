@@ -15,6 +15,8 @@ const (
 	AfterCommit Moment = "after-commit"
 	// BeforeRetire: settled records are about to be deleted, by a writer or a relay.
 	BeforeRetire Moment = "before-retire"
+	// BeforeLoad: a reader has read the versions and is about to read the rows.
+	BeforeLoad Moment = "before-load"
 	// AfterLoad: a reader has read the rows, within its load.
 	AfterLoad Moment = "after-load"
 	// BeforeFill: a reader has read the versions again and is about to fill. Tidelock alone.
@@ -23,6 +25,14 @@ const (
 	AfterTake Moment = "after-take"
 	// AfterRead: a relay has read the records, after its tickets, and is about to apply them.
 	AfterRead Moment = "after-read"
+	// BeforeWatch: the guardian has read the horizon and who is on record, and is about to ask Valkey who it is.
+	BeforeWatch Moment = "before-watch"
+	// BeforeRegister: the guardian is about to put a server on record.
+	BeforeRegister Moment = "before-register"
+	// BeforeMend: a repair is about to look for what was changed.
+	BeforeMend Moment = "before-mend"
+	// BeforeRepaired: a repair has ended and is about to say so.
+	BeforeRepaired Moment = "before-repaired"
 )
 
 // Action is what happens at a point.
@@ -47,7 +57,10 @@ type Point struct {
 	Limit int
 }
 
-var moments = map[Moment]bool{BeforeCommit: true, AfterCommit: true, BeforeRetire: true, AfterLoad: true, BeforeFill: true, AfterTake: true, AfterRead: true}
+var moments = map[Moment]bool{
+	BeforeCommit: true, AfterCommit: true, BeforeRetire: true, BeforeLoad: true, AfterLoad: true, BeforeFill: true, AfterTake: true, AfterRead: true,
+	BeforeWatch: true, BeforeRegister: true, BeforeMend: true, BeforeRepaired: true,
+}
 
 func validatePoints(points []Point) error {
 	for _, p := range points {

@@ -52,6 +52,7 @@ func openTidelock(p *process, cfg Config, log *zap.Logger) (_ subject, err error
 	looks := &looks{DB: s.db, points: p.points}
 	s.reader, err = reader.NewRaw(reader.Config{Cache: s.cache, DB: looks, TTL: cfg.Cache.ttl(), AbsentTTL: cfg.Cache.AbsentTTL, Log: log,
 		Load: func(ctx context.Context, keys []string) (map[string][]byte, error) {
+			p.points.reach(BeforeLoad)
 			rows, err := load(ctx, s.db, keys)
 			p.points.reach(AfterLoad)
 			looks.loaded(ctx)

@@ -20,12 +20,16 @@ const (
 	take
 	read
 	secondLook // at the versions, by a reader
+	onRecord   // the guardian's look at the servers
+	register
+	changed
+	repaired
 )
 
 // before and after are the moments on either side of a statement.
 var (
-	before = map[statement]Moment{commit: BeforeCommit, retire: BeforeRetire}
-	after  = map[statement]Moment{commit: AfterCommit, take: AfterTake, read: AfterRead, secondLook: BeforeFill}
+	before = map[statement]Moment{commit: BeforeCommit, retire: BeforeRetire, register: BeforeRegister, changed: BeforeMend, repaired: BeforeRepaired}
+	after  = map[statement]Moment{commit: AfterCommit, take: AfterTake, read: AfterRead, secondLook: BeforeFill, onRecord: BeforeWatch}
 )
 
 // recognize reads the statement, without the comment that stands before it.
@@ -38,10 +42,18 @@ func recognize(sql string) statement {
 		return commit
 	case strings.HasPrefix(sql, "DELETE FROM tidelock.outbox"):
 		return retire
-	case strings.HasPrefix(sql, "WITH due AS"):
+	case strings.HasPrefix(sql, "WITH due AS"), strings.HasPrefix(sql, "WITH named AS"):
 		return take
 	case strings.HasPrefix(sql, "SELECT o.version, o.key"):
 		return read
+	case strings.HasPrefix(sql, "SELECT shard, run_id"):
+		return onRecord
+	case strings.HasPrefix(sql, "INSERT INTO tidelock.servers"):
+		return register
+	case strings.HasPrefix(sql, "SELECT key, version FROM tidelock.versions WHERE xid"):
+		return changed
+	case strings.HasPrefix(sql, "UPDATE tidelock.servers SET repair_from = NULL"):
+		return repaired
 	}
 	return other
 }

@@ -36,7 +36,7 @@ func (k *key) checkRow(r *read, w *write) {
 		k.violated(Mislabelled, both, "%v saw another N than that of %v: %d", w.n)
 	}
 	switch {
-	case !k.versioned || w.version == 0:
+	case !k.versioned || w.version == 0 || k.run.Pruned:
 	case r.Hit && r.Version != w.version:
 		k.violated(Mislabelled, both, "%v was labelled otherwise than what it saw, %v")
 	case r.Version > w.version:
@@ -48,7 +48,7 @@ func (k *key) checkRow(r *read, w *write) {
 // later one.
 func (k *key) checkAbsent(r *read) {
 	gone := k.goneBy(r.end())
-	if r.Version == 0 || gone.unversioned || !r.Hit && gone.version >= r.Version {
+	if r.Version == 0 || k.run.Pruned || gone.unversioned || !r.Hit && gone.version >= r.Version {
 		return
 	}
 	if w := k.rowAt(r.Version); w != nil {

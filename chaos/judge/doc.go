@@ -13,5 +13,5 @@
 //   - Several Puts of one key that shared a transaction have one version, and only the last of them was ever to be seen.
 //
 // It takes for granted that all writes to the keys are in the history, from the first on, and that versions are not pruned during
-// the run.
+// the run, unless it is told so: then it does not go by what the labels of reads say of writes.
 package judge

@@ -139,7 +139,7 @@ func (k *key) learn() {
 		if w.n == 0 {
 			w.n = r.N
 		}
-		if w.version == 0 && r.Hit {
+		if w.version == 0 && r.Hit && !k.run.Pruned {
 			w.version = r.Version
 		}
 	}

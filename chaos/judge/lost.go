@@ -128,7 +128,7 @@ func (k *key) checkLast(f *Final, w *write) {
 		case a == w:
 		case a.n >= f.N:
 			k.violated(Lost, []*history.Op{a.Op}, "%v was acknowledged, but the row has N %d in the end, of op %d", f.N, f.Op)
-		case a.Version > f.Version:
+		case a.Version > f.Version && !(k.run.Pruned && f.Version == 0):
 			k.violated(Lost, []*history.Op{a.Op}, "%v was acknowledged, but the key's version is %d in the end", f.Version)
 		case a.Begin > w.end():
 			k.violated(Lost, []*history.Op{a.Op, w.Op}, "%v was acknowledged, but the row in the end is of %v, which had ended before")

@@ -18,6 +18,9 @@ type Run struct {
 	Finals []Final
 	// Bound is the longest that the cache may take to agree with Postgres after the faults. 0 means no bound.
 	Bound time.Duration
+	// Pruned says that versions were pruned: what has none then bears a floor as its label, which may be higher than the version that it was written
+	// with.
+	Pruned bool
 	// Linear are the levels whose reads promise to be linearizable.
 	Linear []history.Level
 }
