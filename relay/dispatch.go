@@ -13,7 +13,8 @@ import (
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
-const publishTimeout = 2 * time.Second
+// natsTimeout bounds a call to NATS. A request that is under way when the server goes away gets no answer, and no error either.
+const natsTimeout = 2 * time.Second
 
 // dispatch takes what is due and publishes it, until ctx ends. While the cache is down it takes nothing.
 func (r *Relay) dispatch(ctx context.Context) {

@@ -173,7 +173,7 @@ func (r *Relay) awaitSchema(ctx context.Context) error {
 	return missing
 }
 
-// callTimeout bounds a call to Postgres or NATS.
+// callTimeout bounds a call to Postgres.
 const callTimeout = 10 * time.Second
 
 // bounded returns a context for a call that must not be torn by the end of ctx: a claim that was made but not heard of

@@ -23,7 +23,7 @@ func (r *Relay) ensure(ctx context.Context) (jetstream.Consumer, error) {
 	if !r.cfg.NATS.IsConnected() {
 		return nil, errNATSDown
 	}
-	ctx, cancel := bounded(ctx, callTimeout)
+	ctx, cancel := bounded(ctx, natsTimeout)
 	defer cancel()
 	stream, err := r.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:      r.cfg.stream(),
@@ -53,7 +53,7 @@ func (r *Relay) publish(ctx context.Context, data []byte) error {
 	if !r.cfg.NATS.IsConnected() {
 		return errNATSDown
 	}
-	ctx, cancel := bounded(ctx, publishTimeout)
+	ctx, cancel := bounded(ctx, natsTimeout)
 	defer cancel()
 	_, err := r.js.Publish(ctx, r.cfg.stream(), data)
 	return err
