@@ -51,8 +51,9 @@ func (c *conductor) huntMutants(ctx context.Context) error {
 	g.SetLimit(mutantsAtOnce)
 	for i, m := range mutants {
 		g.Go(func() (err error) {
-			each[i], err = c.hunt(ctx, program, filepath.Join(dir, m.rule), m)
-			c.table.mutant(each[i])
+			if each[i], err = c.hunt(ctx, program, filepath.Join(dir, m.rule), m); err == nil {
+				c.table.mutant(each[i])
+			}
 			return err
 		})
 	}

@@ -227,7 +227,8 @@ func (s *scene) explain(job judge.Run, v judge.Verdict) error {
 	}
 	if job.Subject == ours {
 		for _, key := range keys[:min(len(keys), picturesMax)] {
-			if err := judge.Picture(job, key, filepath.Join(s.dir, strings.ReplaceAll(key, ":", "-")+".html")); err != nil {
+			err := judge.Picture(job, key, filepath.Join(s.dir, strings.ReplaceAll(key, ":", "-")+".html"))
+			if err != nil && !errors.Is(err, judge.ErrNothingToDraw) {
 				return err
 			}
 		}

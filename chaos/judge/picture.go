@@ -2,6 +2,7 @@ package judge
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -18,17 +19,23 @@ const (
 	pictureTime = 2 * time.Second
 )
 
+// ErrNothingToDraw says that a key has no operation that could have taken effect.
+var ErrNothingToDraw = errors.New("there is nothing to draw")
+
 // Picture draws what happened to a key around its first violation that names operations, or else in the end, as an HTML page. The reads of
-// all levels are in it, also of those that promise no order.
+// all levels are in it, also of those that promise no order. It returns ErrNothingToDraw for a key that was left alone, or whose operations have failed.
 func Picture(run Run, key, path string) error {
 	run.Ops = slices.DeleteFunc(slices.Clone(run.Ops), func(op history.Op) bool { return op.Key != key })
 	run.Finals = slices.DeleteFunc(slices.Clone(run.Finals), func(f Final) bool { return f.Key != key })
 	if len(run.Ops) == 0 {
-		return fmt.Errorf("drawing %q: there is no operation on it", key)
+		return fmt.Errorf("drawing %q: %w", key, ErrNothingToDraw)
 	}
 	t := newTrial(run)
 	k := open(t, &t.keys[0], newRecorder())
 	shown, last := k.window(k.scene())
+	if len(shown) == 0 {
+		return fmt.Errorf("drawing %q: %w", key, ErrNothingToDraw)
+	}
 	model := register(anything)
 	if shown[0].begin == t.start {
 		model = register(absent)

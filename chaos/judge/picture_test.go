@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,8 +26,14 @@ func TestPicture(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	if err := Picture(run, "another", path); err == nil {
-		t.Error("a key without operations was drawn")
+	failed := history.Op{Process: "w", Client: 1, Kind: history.Write, Key: "k", ID: 1, Begin: 1, End: 2, Outcome: history.Fail}
+	for what, c := range map[string]struct {
+		run Run
+		key string
+	}{"a key without operations": {run, "another"}, "one whose writes have failed": {trialOf(nil, nil, failed), "k"}} {
+		if err := Picture(c.run, c.key, path); !errors.Is(err, ErrNothingToDraw) {
+			t.Errorf("%s: %v, want that there is nothing to draw", what, err)
+		}
 	}
 }
 
