@@ -3,14 +3,12 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/valkey-io/valkey-go"
 
 	"github.com/tidelock-cache/tidelock/chaos/history"
-	"github.com/tidelock-cache/tidelock/internal/stack"
 )
 
 // keptRDB names the snapshot that is put aside.
@@ -129,33 +127,6 @@ func holdTransaction(ctx context.Context, s *Stage) error {
 		return fmt.Errorf("opening an old transaction: %w", err)
 	}
 	return untilOver(ctx, s)
-}
-
-// followThrough makes a replica follow through a proxy, where it goes on with the data that it has.
-func followThrough(ctx context.Context, replica *stack.Valkey, through *stack.Proxy) error {
-	client, err := openValkey(replica.URL())
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	host, port, err := net.SplitHostPort(through.Addr())
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	if err := client.Do(ctx, client.B().Arbitrary("REPLICAOF", host, port).Build()).Error(); err != nil {
-		return fmt.Errorf("leading a replica through a proxy: %w", err)
-	}
-	for {
-		info, err := replica.Info(ctx, "replication")
-		if err == nil && info["master_link_status"] == "up" {
-			return nil
-		}
-		if err := sleep(ctx, 10*ms); err != nil {
-			return fmt.Errorf("waiting for a replica: %w", err)
-		}
-	}
 }
 
 // openValkey connects to one server, which must be up.

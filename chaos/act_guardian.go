@@ -34,7 +34,7 @@ func signalAll(who group, sig syscall.Signal) Fault {
 	return func(_ context.Context, s *Stage) error {
 		var errs []error
 		for _, n := range who(s) {
-			errs = append(errs, n.current().signal(sig))
+			errs = append(errs, n.current().Signal(sig))
 		}
 		s.count()
 		return errors.Join(errs...)
@@ -59,7 +59,7 @@ func awaitAlive(who group) Fault {
 		return await(ctx, func() bool {
 			for _, n := range who(s) {
 				select {
-				case <-n.current().done:
+				case <-n.current().Done():
 					return false
 				default:
 				}

@@ -41,6 +41,7 @@ var mutants = []mutant{
 	{rule: "safe-version-by-xid", scenarios: []string{"guardian/slow-commits-lost"}},
 	{rule: "sequence-jump", scenarios: []string{"guardian/asleep-after-lost-commit"}},
 	{rule: "drop-newer", scenarios: []string{"guardian/slow-commits-lost", "postgres/failover"}},
+	{rule: "relay-recall-lost", scenarios: []string{"guardian/asleep-after-lost-commit"}},
 	{rule: "recall-lost", scenarios: []string{"guardian/asleep-after-lost-commit"}},
 	{rule: "invalidate-keeps-bound", reason: "the placeholder has a fresh token, handed out only after the commit: whoever shows it has read at least that version"},
 	{rule: "ticket-keeps-bound", reason: "the token is fresh as well, so whoever shows it began to read after every write that raised the bound: slow, not wrong"},

@@ -76,7 +76,7 @@ func (n *node) begin() error {
 func (n *node) supervise(s *scene) {
 	for {
 		select {
-		case <-n.current().done:
+		case <-n.current().Done():
 		case <-n.stopped:
 			return
 		}
@@ -111,7 +111,7 @@ func (n *node) kill(away time.Duration) error {
 	n.away = away
 	p := n.proc
 	n.mu.Unlock()
-	return p.kill()
+	return p.Kill()
 }
 
 // arm lets the points count, in this life and the next ones, or no longer.
@@ -124,9 +124,9 @@ func (n *node) arm(armed bool) error {
 	p := n.proc
 	n.mu.Unlock()
 	if armed {
-		return p.signal(syscall.SIGUSR1)
+		return p.Signal(syscall.SIGUSR1)
 	}
-	return p.signal(syscall.SIGUSR2)
+	return p.Signal(syscall.SIGUSR2)
 }
 
 // stop lets the present life finish; there is no further one.
@@ -140,7 +140,7 @@ func (n *node) stop() error {
 	err := n.err
 	if p := n.current(); p != nil {
 		select {
-		case <-p.done: // it died of a fault
+		case <-p.Done(): // it died of a fault
 		default:
 			err = errors.Join(err, p.stop())
 		}
@@ -243,14 +243,8 @@ func killOne(who group) Fault {
 
 // killAll kills all of a group at once.
 func killAll(who group) Fault {
-	return func(_ context.Context, s *Stage) error {
-		away := between(s.rand, 50*ms, 800*ms)
-		for _, n := range who(s) {
-			if err := n.kill(away); err != nil {
-				return err
-			}
-		}
-		return nil
+	return func(ctx context.Context, s *Stage) error {
+		return killFor(who, between(s.rand, 50*ms, 800*ms))(ctx, s)
 	}
 }
 
@@ -264,7 +258,7 @@ func pauseOne(who group) Fault {
 		s.begin(n.name + " paused")
 		defer s.end(n.name + " paused")
 		p := n.current()
-		err := p.signal(syscall.SIGSTOP)
-		return errors.Join(err, s.sleep(ctx, between(s.rand, 200*ms, 2500*ms)), p.signal(syscall.SIGCONT))
+		err := p.Signal(syscall.SIGSTOP)
+		return errors.Join(err, s.sleep(ctx, between(s.rand, 200*ms, 2500*ms)), p.Signal(syscall.SIGCONT))
 	}
 }

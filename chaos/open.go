@@ -125,10 +125,7 @@ func (s *scene) openReplica(ctx context.Context, cfg stack.ValkeyConfig) (err er
 	if s.replication, err = stack.NewProxy(s.valkey.Addr()); err != nil {
 		return err
 	}
-	if err := s.replica.ReplicaOf(ctx, s.valkey); err != nil {
-		return err
-	}
-	if err := followThrough(ctx, s.replica, s.replication); err != nil {
+	if err := s.replica.ReplicaThrough(ctx, s.valkey, s.replication); err != nil {
 		return err
 	}
 	s.clients[s.replica], err = openValkey(s.replica.URL())

@@ -15,7 +15,6 @@ import (
 
 	"github.com/tidelock-cache/tidelock/chaos/history"
 	"github.com/tidelock-cache/tidelock/chaos/judge"
-	"github.com/tidelock-cache/tidelock/internal/stack"
 )
 
 // run is one scenario with one subject.
@@ -248,28 +247,9 @@ func (s *scene) keepLogs() error {
 	all := s.servers()
 	all["postgres"] = s.postgres
 	for name, v := range all {
-		if isNil(v) {
-			continue
-		}
 		errs = append(errs, os.WriteFile(s.logPath(name), []byte(v.LogTail(logLines)+"\n"), 0o644))
 	}
 	return errors.Join(errs...)
-}
-
-// isNil finds a server that was never started.
-func isNil(v server) bool {
-	switch v := v.(type) {
-	case *stack.Valkey:
-		return v == nil
-	case *stack.NATS:
-		return v == nil
-	case *stack.Postgres:
-		return v == nil
-	case *stack.Sentinel:
-		return v == nil
-	default:
-		return v == nil
-	}
 }
 
 // keep moves the history of a run that failed to where it stays, and removes that of any other.

@@ -119,10 +119,7 @@ func (b *bench) measureFailover(ctx context.Context, r *Recovery) error {
 	for i := range keys {
 		keys[i] = fmt.Sprintf("outage:%d", i)
 	}
-	if err := b.replica.ReplicaOf(ctx, b.stack.Valkey); err != nil {
-		return err
-	}
-	if err := followThrough(ctx, b.replica, b.lag); err != nil {
+	if err := b.replica.ReplicaThrough(ctx, b.stack.Valkey, b.lag); err != nil {
 		return err
 	}
 	if err := b.lag.Blackhole(); err != nil {

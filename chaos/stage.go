@@ -174,7 +174,13 @@ func (s *scene) databaseIs(p *stack.Postgres) error {
 
 // servers are those of the scenario, by name. A Postgres that all share is none of them.
 func (s *scene) servers() map[string]server {
-	all := map[string]server{"valkey": s.valkey, "nats": s.nats}
+	all := map[string]server{}
+	if s.valkey != nil {
+		all["valkey"] = s.valkey
+	}
+	if s.nats != nil {
+		all["nats"] = s.nats
+	}
 	if s.ownPostgres {
 		all["postgres"] = s.postgres
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"fmt"
 	"slices"
 	"time"
 
@@ -122,6 +123,17 @@ func Lost(ctx context.Context, db DB, settled []Settled) ([]Settled, error) {
 		return s, row.Scan(&s.Key, &s.Version)
 	})
 	return lost, wrap("looking for lost changes", err)
+}
+
+// Recall has drop take away the keys of those of these changes that Postgres has lost. An error leaves the rest as it is.
+func Recall(ctx context.Context, db DB, settled []Settled, drop func(ctx context.Context, key string) error) error {
+	lost, err := Lost(ctx, db, settled)
+	for _, s := range lost {
+		if err := drop(ctx, s.Key); err != nil {
+			return fmt.Errorf("recalling lost changes: %w", err)
+		}
+	}
+	return err
 }
 
 // Forget deletes records of which a newer version is committed, which has a record of its own or is settled.

@@ -184,28 +184,16 @@ func (r *Relay) retire(ctx context.Context, done []outbox.Settled) error {
 	if n == int64(len(done)) {
 		return nil
 	}
-	if err := r.recall(ctx, done); err != nil {
-		return err
+	if !mutant.On("relay-recall-lost") {
+		if err := outbox.Recall(ctx, r.cfg.DB, done, r.cfg.Cache.Drop); err != nil {
+			return err
+		}
 	}
 	versions := make([]int64, len(done))
 	for i, settled := range done {
 		versions[i] = settled.Version
 	}
 	return outbox.Release(ctx, r.cfg.DB, versions, r.cfg.poll())
-}
-
-// recall takes away again what Postgres has lost since the records were read.
-func (r *Relay) recall(ctx context.Context, done []outbox.Settled) error {
-	if mutant.On("relay-recall-lost") {
-		return nil
-	}
-	lost, err := outbox.Lost(ctx, r.cfg.DB, done)
-	for _, settled := range lost {
-		if err := r.cfg.Cache.Drop(ctx, settled.Key); err != nil {
-			return err
-		}
-	}
-	return err
 }
 
 // putOff is how long a record waits that the cache did not take: longer each time, so that it is not in the others' way.

@@ -36,7 +36,7 @@ type guardian struct {
 	// measured is when the horizon may be read again: with much pending that takes a while.
 	measured time.Time
 	kept     time.Time // when the horizon was last remembered
-	trouble  string    // the last error logged, so that an outage is told of once
+	troubled bool      // the last beat failed: an outage is told of once
 }
 
 // guard is the guardian's life, until ctx ends.
@@ -67,16 +67,13 @@ func (g *guardian) retireFromOffice(ctx context.Context) {
 	}
 }
 
-// tell logs an error when it is another one than before.
+// tell logs the first of several errors in a row.
 func (g *guardian) tell(ctx context.Context, err error) {
-	text := ""
-	if err != nil && ctx.Err() == nil {
-		text = err.Error()
-	}
-	if text != "" && g.trouble == "" {
+	failed := err != nil && ctx.Err() == nil
+	if failed && !g.troubled {
 		g.log.Warn("guarding_failed", zap.Error(err))
 	}
-	g.trouble = text
+	g.troubled = failed
 }
 
 // beat is one look at everything: Postgres, then the servers. It reports whether the office is held, and whether to look again at once.
@@ -87,9 +84,11 @@ func (g *guardian) beat(ctx context.Context) (held, again bool, err error) {
 	if g.office.Origin != g.office.Here {
 		return true, true, g.moved(ctx, "")
 	}
-	canaries, trouble := g.canaries(ctx)
-	if err := g.readServers(ctx); err != nil {
-		return true, false, err
+	canaries, known, trouble := g.canaries(ctx)
+	if !known {
+		if err := g.readServers(ctx); err != nil {
+			return true, false, err
+		}
 	}
 	found, err := g.cfg.Cache.Watch(ctx, g.office.Database, canaries)
 	for _, s := range found {
@@ -128,29 +127,30 @@ func (g *guardian) moved(ctx context.Context, foreign string) error {
 }
 
 // canaries reads the horizon and returns the canary that each server on record may have. While anything of any server is in doubt there is
-// none: in a cluster, an entry in doubt may move to another shard.
+// none: in a cluster, an entry in doubt may move to another shard. The servers on record are known from it too.
 //
 // With much pending the horizon takes a while, and then it is read seldom: an older one is true as well.
-func (g *guardian) canaries(ctx context.Context) (map[string]cache.Canary, error) {
+func (g *guardian) canaries(ctx context.Context) (canaries map[string]cache.Canary, known bool, err error) {
 	start := time.Now()
 	if start.Before(g.measured) {
-		return nil, nil
+		return nil, false, nil
 	}
 	bounded, cancel := bounded(ctx, horizonTimeout)
 	defer cancel()
 	mark, servers, err := outbox.Horizon(bounded, g.cfg.DB)
 	g.measured = start.Add(10 * time.Since(start))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	canaries := make(map[string]cache.Canary)
+	g.know(servers)
+	canaries = make(map[string]cache.Canary)
 	for _, s := range servers {
 		if s.Doubt() {
-			return nil, nil
+			return nil, true, nil
 		}
 		canaries[s.Shard] = cache.Canary{RunID: s.RunID, ReplID: s.ReplID, Text: canary(s.Shard, mark), Replaces: g.judged[s.Shard]}
 	}
-	return canaries, g.keepHorizon(ctx, mark)
+	return canaries, true, g.keepHorizon(ctx, mark)
 }
 
 // readServers reads which servers are on record.
@@ -161,11 +161,15 @@ func (g *guardian) readServers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	g.know(servers)
+	return nil
+}
+
+func (g *guardian) know(servers []outbox.Server) {
 	g.servers = make(map[string]outbox.Server, len(servers))
 	for _, s := range servers {
 		g.servers[s.Shard] = s
 	}
-	return nil
 }
 
 // keepHorizon remembers the horizon now and then, for repairs by hand.
@@ -276,8 +280,5 @@ func (g *guardian) unlist(ctx context.Context, found []cache.Server) error {
 	}
 	bounded, cancel := bounded(ctx, guardTimeout)
 	defer cancel()
-	if err := outbox.Unlist(bounded, g.cfg.DB, g.office, shards); err != nil {
-		return fmt.Errorf("forgetting shards: %w", err)
-	}
-	return nil
+	return outbox.Unlist(bounded, g.cfg.DB, g.office, shards)
 }

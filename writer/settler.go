@@ -168,27 +168,15 @@ func (s *settler) retire(ctx context.Context, settled []outbox.Settled) (left []
 	if err != nil || n == int64(len(settled)) {
 		return nil, err
 	}
-	if err := recall(ctx, s.db, s.cache, settled); err != nil {
-		return nil, err
+	if !mutant.On("recall-lost") {
+		if err := outbox.Recall(ctx, s.db, settled, s.cache.Drop); err != nil {
+			return nil, err
+		}
 	}
 	for _, one := range settled {
 		left = append(left, one.Version)
 	}
 	return left, nil
-}
-
-// recall takes away again what Postgres has lost since it was committed.
-func recall(ctx context.Context, db outbox.DB, c *cache.Cache, settled []outbox.Settled) error {
-	if mutant.On("recall-lost") {
-		return nil
-	}
-	lost, err := outbox.Lost(ctx, db, settled)
-	for _, one := range lost {
-		if err := c.Drop(ctx, one.Key); err != nil {
-			return err
-		}
-	}
-	return err
 }
 
 func (s *settler) keep(kept []outbox.Settled) {

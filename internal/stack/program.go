@@ -9,10 +9,7 @@ import (
 )
 
 // Program is a process that is no server of ours but lives and dies with us as the servers do: a relay, a writer.
-type Program struct {
-	p   *process
-	log *os.File
-}
+type Program struct{ p *process }
 
 // StartProgram starts cmd with its output in the file at logPath, after what is there. It does not wait for anything.
 func StartProgram(cmd *exec.Cmd, logPath string) (*Program, error) {
@@ -20,23 +17,28 @@ func StartProgram(cmd *exec.Cmd, logPath string) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log of %s: %w", cmd.Path, err)
 	}
+	defer log.Close() // the program has it for itself
 	p, err := spawn(cmd, log)
 	if err != nil {
-		log.Close()
 		return nil, err
 	}
-	return &Program{p: p, log: log}, nil
+	return &Program{p: p}, nil
 }
 
+// Done is closed once the program has ended and been reaped.
+func (g *Program) Done() <-chan struct{} { return g.p.done }
+
+// State is how the program ended. It may be asked for once Done is closed.
+func (g *Program) State() *os.ProcessState { return g.p.cmd.ProcessState }
+
+// Signal sends a signal; to a program that has ended it does nothing.
+func (g *Program) Signal(sig syscall.Signal) error { return g.p.signal(sig) }
+
 // Kill ends the program with SIGKILL and returns when it is gone.
-func (g *Program) Kill() error {
-	defer g.log.Close()
-	return g.p.kill()
-}
+func (g *Program) Kill() error { return g.p.kill() }
 
 // Stop asks the program to stop with SIGTERM, kills it if it has not done so within ten seconds, and returns its exit error.
 func (g *Program) Stop() error {
-	defer g.log.Close()
 	g.p.ended.Store(true)
 	if err := g.p.signal(syscall.SIGTERM); err != nil {
 		return err
@@ -46,7 +48,7 @@ func (g *Program) Stop() error {
 	case <-time.After(stopTimeout):
 		return g.p.kill()
 	}
-	if state := g.p.cmd.ProcessState; !state.Success() {
+	if state := g.State(); !state.Success() {
 		return fmt.Errorf("%s: %v", g.p.cmd.Path, state)
 	}
 	return nil
