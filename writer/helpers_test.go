@@ -196,6 +196,17 @@ func (v *world) cached(t testing.TB, key, want string) bool {
 	return e.Kind == cache.Value && string(e.Payload) == want
 }
 
+// settled tells whether the relay is done with a key: its record is gone, and the cache serves its row or nothing. It is nothing when
+// the guardian's first repair came between the relay's ticket and its apply.
+func (v *world) settled(t testing.TB, key string) bool {
+	t.Helper()
+	if value[int](t, v, "SELECT count(*) FROM tidelock.outbox WHERE key = $1", key) > 0 {
+		return false
+	}
+	e := v.entry(t, key)
+	return !e.Hit() || string(e.Payload) == v.row(t, key)
+}
+
 // holds checks that row and entry have this value.
 func (v *world) holds(t testing.TB, key, want string) {
 	t.Helper()

@@ -75,7 +75,7 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 			v.relay(t, v.cache)
 			for _, name := range []string{"Write", "Put"} {
 				key := v.prefix + name
-				stacktest.Eventually(t, patience, func() bool { return v.cached(t, key, v.row(t, key)) }, "the relay settles the key")
+				stacktest.Eventually(t, patience, func() bool { return v.settled(t, key) }, "the relay settles the key")
 			}
 		})
 	}
