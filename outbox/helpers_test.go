@@ -136,12 +136,18 @@ func awaitWaiting(t testing.TB, db outbox.DB, n int) {
 	stacktest.Eventually(t, patience, func() bool { return waiting(t, db) == n }, fmt.Sprint(n), "sessions wait for a lock")
 }
 
+// ended is what is said of a record that has come to rest.
+func ended(t testing.TB, db outbox.DB, version int64, reason string) outbox.Settled {
+	t.Helper()
+	return outbox.Settled{Key: value[string](t, db, "SELECT key FROM tidelock.outbox WHERE version = $1", version), Version: version, Reason: reason}
+}
+
 // retire deletes records as settled, on whatever server: none is on record.
 func retire(t testing.TB, db outbox.DB, versions ...int64) {
 	t.Helper()
 	settled := make([]outbox.Settled, len(versions))
 	for i, version := range versions {
-		settled[i].Version = version
+		settled[i] = ended(t, db, version, "")
 	}
 	n, err := outbox.Retire(t.Context(), db, settled)
 	if must(t, err); n != int64(len(versions)) {

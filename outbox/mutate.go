@@ -40,6 +40,7 @@ func mutateMoved(sql string) string {
 
 // mutateOnRecord also gives way to the mutants that retire what no server has settled: they would be refused here.
 func mutateOnRecord(sql string) string {
+	sql = mutant.Text("retire-by-key", sql, " AND o.key = r.key", "")
 	const check = "AND (r.server IN (SELECT run_id FROM tidelock.servers) OR NOT EXISTS (SELECT 1 FROM tidelock.servers))"
 	for _, rule := range []string{"retire-after-settled", "relay-retire-after-settled", "settle-on-replica"} {
 		if mutant.On(rule) {

@@ -13,7 +13,7 @@ func TestReadFlagsWhatIsSuperseded(t *testing.T) {
 	db := rig.DB(t)
 	old, newest := one(t, db, "k"), one(t, db, "k")
 	aside, retired := one(t, db, "aside"), one(t, db, "retired")
-	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{{Version: aside, Reason: "why"}}))
+	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{ended(t, db, aside, "why")}))
 	retire(t, db, retired)
 
 	records, err := outbox.Read(t.Context(), db, []int64{retired, newest, aside, old})
@@ -46,7 +46,7 @@ func TestCount(t *testing.T) {
 	aside := one(t, db, "aside")
 	exec(t, db, "UPDATE tidelock.outbox SET created_at = now() - interval '1 h' WHERE version = ANY ($1)", []int64{old})
 	exec(t, db, "UPDATE tidelock.outbox SET created_at = now() - interval '1 day' WHERE version = ANY ($1)", []int64{aside})
-	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{{Version: aside, Reason: "why"}}))
+	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{ended(t, db, aside, "why")}))
 	s := count(t, db)
 	if s.Pending != 2 || s.Aside != 1 || s.Oldest < time.Hour || s.Oldest > time.Hour+time.Minute {
 		t.Errorf("counted %+v, want two pending, the older an hour old, and one aside", s)
@@ -58,7 +58,7 @@ func TestAsideUntilRetried(t *testing.T) {
 	db := rig.DB(t)
 	a, b, c := one(t, db, "a"), one(t, db, "b"), one(t, db, "c")
 	take(t, db, 10, time.Hour) // so that there are attempts and a lease to forget
-	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{{Version: a, Reason: "too large"}, {Version: b, Reason: "a list"}}))
+	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{ended(t, db, a, "too large"), ended(t, db, b, "a list")}))
 	must(t, outbox.Release(t.Context(), db, []int64{a, b}, 0))
 	if got, _ := take(t, db, 10, time.Hour); len(got) != 0 {
 		t.Errorf("claimed %v, which are aside or leased", got)
@@ -87,7 +87,7 @@ func TestList(t *testing.T) {
 	before := time.Now().Add(-time.Minute) // the two clocks are those of one machine
 	a, b := add(t, db, time.Hour, set("a", "12345"))[0], one(t, db, "b")
 	c := add(t, db, 0, outbox.Record{Key: "a", Kind: outbox.Absent, TTL: time.Second})[0]
-	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{{Version: b, Reason: "too large"}}))
+	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{ended(t, db, b, "too large")}))
 	yes, no := true, false
 	for name, test := range map[string]struct {
 		filter outbox.Filter

@@ -78,6 +78,6 @@ func (r *racer) step(ctx context.Context) error {
 		return fmt.Errorf("a write of %s got version %d, a load before it had %d", r.key, version, label)
 	}
 	r.seen = version
-	_, err := outbox.Retire(ctx, r.db, []outbox.Settled{{Version: version}})
+	_, err := outbox.Retire(ctx, r.db, []outbox.Settled{{Key: r.key, Version: version}})
 	return err
 }

@@ -155,7 +155,7 @@ func TestPendingRecordHoldsTheFloor(t *testing.T) {
 	if got, _ := take(t, db, 10, time.Hour); len(got) != 1 {
 		t.Errorf("claimed %v, want the pending record", got)
 	}
-	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{{Version: version, Reason: "settled by deleting the entry"}}))
+	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{ended(t, db, version, "settled by deleting the entry")}))
 	awaitKeys(t, db, "[]")
 }
 

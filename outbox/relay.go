@@ -103,8 +103,8 @@ type Settled struct {
 // Retire deletes records that are settled on the server on record, and returns how many. The others keep their records, and a relay
 // settles them again on the right server.
 func Retire(ctx context.Context, db DB, settled []Settled) (int64, error) {
-	versions, servers, _ := columnsOfSettled(settled)
-	tag, err := db.Exec(ctx, retireText, versions, servers)
+	versions, keys, servers, _ := columnsOfSettled(settled)
+	tag, err := db.Exec(ctx, retireText, versions, keys, servers)
 	return tag.RowsAffected(), wrap("retiring records", err)
 }
 
@@ -142,11 +142,12 @@ func Forget(ctx context.Context, db DB, versions []int64) error {
 	return wrap("forgetting records", err)
 }
 
-func columnsOfSettled(settled []Settled) (versions []int64, servers, reasons []string) {
+func columnsOfSettled(settled []Settled) (versions []int64, keys, servers, reasons []string) {
 	for _, s := range slices.SortedFunc(slices.Values(settled), func(a, b Settled) int { return cmp.Compare(a.Version, b.Version) }) {
-		versions, servers, reasons = append(versions, s.Version), append(servers, s.Server), append(reasons, s.Reason)
+		versions, keys = append(versions, s.Version), append(keys, s.Key)
+		servers, reasons = append(servers, s.Server), append(reasons, s.Reason)
 	}
-	return versions, servers, reasons
+	return versions, keys, servers, reasons
 }
 
 // Release gives claimed records back; they are due again after the delay.
@@ -158,7 +159,7 @@ func Release(ctx context.Context, db DB, versions []int64, after time.Duration) 
 // SetAside keeps records out of the relays' way until an operator retries them, each with its Reason. Call it only for what is settled in
 // the cache; like Retire it passes over what was settled on another server than the one on record.
 func SetAside(ctx context.Context, db DB, settled []Settled) error {
-	versions, servers, reasons := columnsOfSettled(settled)
-	_, err := db.Exec(ctx, setAsideText, versions, servers, reasons)
+	versions, keys, servers, reasons := columnsOfSettled(settled)
+	_, err := db.Exec(ctx, setAsideText, versions, keys, servers, reasons)
 	return wrap("setting records aside", err)
 }

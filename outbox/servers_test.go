@@ -54,7 +54,7 @@ func TestRepairOfAFormerLife(t *testing.T) {
 	seen := changed(t, db, 1)
 	register(t, db, o, server("b", 1))
 	version := one(t, db, "k")
-	if n, err := outbox.Retire(t.Context(), db, []outbox.Settled{{Version: version, Server: "b"}}); n != 1 || err != nil {
+	if n, err := outbox.Retire(t.Context(), db, []outbox.Settled{{Key: "k", Version: version, Server: "b"}}); n != 1 || err != nil {
 		t.Fatalf("%d records were retired, %v", n, err)
 	}
 	now := register(t, db, o, server("a", 1))
@@ -205,7 +205,8 @@ func TestSettledOnRecord(t *testing.T) {
 			db := rig.DB(t)
 			records := func() (settled []outbox.Settled) {
 				for _, id := range []string{"a", "another", ""} {
-					settled = append(settled, outbox.Settled{Version: one(t, db, "of "+id), Server: id, Reason: "a reason"})
+					key := "of " + id
+					settled = append(settled, outbox.Settled{Key: key, Version: one(t, db, key), Server: id, Reason: "a reason"})
 				}
 				return settled
 			}
@@ -215,6 +216,9 @@ func TestSettledOnRecord(t *testing.T) {
 			settled := records()
 			end(t, db, settled)
 			sameSet(t, "with a server on record these are left", pending(t, db), []int64{settled[1].Version, settled[2].Version})
+			lost := outbox.Settled{Key: "lost", Version: one(t, db, "drawn again"), Server: "a", Reason: "a reason"}
+			end(t, db, []outbox.Settled{lost})
+			sameSet(t, "a change that was lost leaves that which has its version now", pending(t, db), []int64{settled[1].Version, settled[2].Version, lost.Version})
 		})
 	}
 }

@@ -82,7 +82,7 @@ func TestNotDue(t *testing.T) {
 	db := rig.DB(t)
 	old, inGrace := add(t, db, time.Hour, set("grace", "x"))[0], add(t, db, time.Hour, set("grace", "y"))[0]
 	aside := one(t, db, "aside")
-	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{{Version: aside, Reason: "too large"}}))
+	must(t, outbox.SetAside(t.Context(), db, []outbox.Settled{ended(t, db, aside, "too large")}))
 	if got, seen := take(t, db, 10, time.Hour); seen != 0 {
 		t.Errorf("claimed %v of %d, want none", got, seen)
 	}

@@ -141,7 +141,7 @@ func TestOperatorSeesAndMends(t *testing.T) {
 	}
 	printed("behind: the cache holds an older version, and a record waits", "inspect", key)
 	printed("pending    1", "outbox")
-	if err := outbox.SetAside(ctx, db, []outbox.Settled{{Version: result.Version(), Reason: "for the test"}}); err != nil {
+	if err := outbox.SetAside(ctx, db, []outbox.Settled{{Key: key, Version: result.Version(), Reason: "for the test"}}); err != nil {
 		t.Fatal(err)
 	}
 	printed("set aside: for the test", "outbox", "list", "--aside")
