@@ -37,6 +37,9 @@ func (r *Relay) consume(ctx context.Context) {
 }
 
 func (r *Relay) consumeOnce(ctx context.Context, consumer *jetstream.Consumer) (err error) {
+	if err := r.retireKept(ctx); err != nil {
+		return err
+	}
 	if *consumer == nil {
 		if *consumer, err = r.ensure(ctx); err != nil {
 			return err
@@ -170,12 +173,38 @@ func (r *Relay) close(ctx context.Context, records []outbox.Record, replies []ca
 	return r.retire(ctx, done)
 }
 
+// keptMost is how much of what is settled is kept while Postgres does not answer.
+const keptMost = 100_000
+
 // retire deletes the records of what is settled. Those that were settled on another server than the one on record are given back, to be settled once
-// that server is.
+// that server is. What it could not retire it keeps, though the chunk comes again: Postgres may come back as a standby that has lost those commits, and
+// their records with them.
 func (r *Relay) retire(ctx context.Context, done []outbox.Settled) error {
 	if len(done) == 0 {
 		return nil
 	}
+	err := r.retireNow(ctx, done)
+	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.kept = append(r.kept, done...)
+		r.kept = r.kept[max(0, len(r.kept)-keptMost):]
+	}
+	return err
+}
+
+// retireKept retires what could not be retired before.
+func (r *Relay) retireKept(ctx context.Context) error {
+	r.mu.Lock()
+	kept := r.kept
+	r.kept = nil
+	r.mu.Unlock()
+	bounded, cancel := bounded(ctx, callTimeout)
+	defer cancel()
+	return r.retire(bounded, kept)
+}
+
+func (r *Relay) retireNow(ctx context.Context, done []outbox.Settled) error {
 	n, err := outbox.Retire(ctx, r.cfg.DB, done)
 	if err != nil {
 		return err

@@ -2,11 +2,13 @@ package relay_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/rig"
+	"github.com/tidelock-cache/tidelock/internal/stack"
 	"github.com/tidelock-cache/tidelock/internal/stacktest"
 	"github.com/tidelock-cache/tidelock/relay"
 )
@@ -54,18 +56,22 @@ func TestForbiddenKeyHoldsUpNoRepair(t *testing.T) {
 	}
 }
 
-// TestStrangeCanary has the server on record bear a canary that the guardian cannot have left. Then Postgres was put back by a copy of
+// TestStrangeCanary has the server on record, or a new one, bear a canary that the guardian cannot have left. Then Postgres was put back by a copy of
 // its files, or another one was in its place for a while: what is of no known history goes, versions begin beyond it, and all is calm again.
 func TestStrangeCanary(t *testing.T) {
 	t.Parallel()
 	const ahead, jump = int64(1) << 50, int64(1) << 32
+	another := func(*site) string { return "another 5" }
+	toCome := func(s *site) string { return fmt.Sprint(s.text("SELECT history FROM tidelock.guardian"), " ", ahead) }
 	for name, c := range map[string]struct {
 		canary    func(s *site) string
 		histories string // left in the end
 		keeps     bool   // what is known to be safe
+		fresh     bool   // the server is not on record
 	}{
-		"of another history": {func(*site) string { return "another 5" }, "2", false},
-		"of an xid to come":  {func(s *site) string { return fmt.Sprint(s.text("SELECT history FROM tidelock.guardian"), " ", ahead) }, "1", true},
+		"of another history":                 {another, "2", false, false},
+		"of an xid to come":                  {toCome, "1", true, false},
+		"of an xid to come, in a new server": {toCome, "1", true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -86,6 +92,9 @@ func TestStrangeCanary(t *testing.T) {
 					return true
 				}
 				s.do(s.valkey.B().Set().Key(key).Value(strange).Build())
+				if c.fresh {
+					s.exec("UPDATE tidelock.servers SET run_id = 'before'")
+				}
 				return false
 			}, "the guardian is alarmed")
 			calm := s.mended(server)
@@ -110,21 +119,37 @@ func TestStrangeCanary(t *testing.T) {
 	}
 }
 
-// TestRelayRecalls has Postgres lose a change that a relay has read and brings to the cache. It takes it away again; another change of the chunk,
-// whose record its writer has retired meanwhile, stays.
+// TestRelayRecalls has Postgres lose a change that a relay has read and brings to the cache. It takes it away again, also when Postgres does not answer
+// at first; another change of the chunk, whose record its writer has retired meanwhile, stays.
 func TestRelayRecalls(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
-	db, gate := rig.Gated(t, s.db, rig.After, readSQL)
-	lost, kept := s.key("lost"), s.key("kept")
-	s.seed(lost, 0, "old")
-	s.seed(kept, 0, "old")
-	s.record(set(lost, "new"), set(kept, "new"))
-	s.run(func(cfg *relay.Config) { cfg.DB = db })
-	await(t, gate.Reached(), "the relay has read the records")
-	s.exec("DELETE FROM tidelock.outbox")
-	s.exec("DELETE FROM tidelock.versions WHERE key = $1", lost)
-	gate.Open()
-	stacktest.Eventually(t, patience, func() bool { return s.entry(lost).Kind == cache.None }, "the relay takes away what is lost")
-	s.holds(kept, "new")
+	for name, begin := range map[string]func(postgres *stack.Proxy) error{
+		"at once":       func(*stack.Proxy) error { return nil },
+		"Postgres away": func(postgres *stack.Proxy) error { return postgres.Cut() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			addr := stacktest.Postgres(t).Addr()
+			postgres := rig.Proxy(t, addr)
+			through := rig.Pool(t, strings.Replace(s.db.Config().ConnString(), addr, postgres.Addr(), 1))
+			db, gate := rig.Gated(t, through, rig.After, readSQL)
+			lost, kept := s.key("lost"), s.key("kept")
+			s.seed(lost, 0, "old")
+			s.seed(kept, 0, "old")
+			s.record(set(lost, "new"), set(kept, "new"))
+			s.run(func(cfg *relay.Config) { cfg.DB = db })
+			await(t, gate.Reached(), "the relay has read the records")
+			s.exec("DELETE FROM tidelock.outbox")
+			s.exec("DELETE FROM tidelock.versions WHERE key = $1", lost)
+			must(t, begin(postgres))
+			gate.Open()
+			if name != "at once" {
+				stacktest.Eventually(t, patience, func() bool { return string(s.entry(lost).Payload) == "new" }, "what is lost is in the cache, and nobody can know yet")
+				must(t, postgres.Heal())
+			}
+			stacktest.Eventually(t, patience, func() bool { return s.entry(lost).Kind == cache.None }, "the relay takes away what is lost")
+			s.holds(kept, "new")
+		})
+	}
 }

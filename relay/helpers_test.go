@@ -28,7 +28,7 @@ const (
 	// lease is short where a test waits for one to end.
 	lease = time.Second
 	// readSQL stands in the statement with which a consumer reads a chunk's records, retireSQL in the one that retires them.
-	readSQL, retireSQL = "o.ttl_ms", "USING unnest($1::bigint[], $2::text[])"
+	readSQL, retireSQL = "o.ttl_ms", "DELETE FROM tidelock.outbox o\nUSING unnest("
 )
 
 // site is a database with the schema, a cache and a stream: what a relay works on.

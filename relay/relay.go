@@ -115,6 +115,9 @@ type Relay struct {
 	js  jetstream.JetStream
 	log *zap.Logger
 
+	mu   sync.Mutex // guards kept
+	kept []outbox.Settled
+
 	taken, settled, superseded, released, aside, pruned, repaired, dropped atomic.Int64
 }
 
@@ -155,6 +158,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	work.Go(func() { r.prune(ctx) })
 	work.Go(func() { r.guard(ctx) })
 	work.Wait()
+	if err := r.retireKept(ctx); err != nil {
+		r.log.Warn("retire_failed", zap.Error(err))
+	}
 	return nil
 }
 
