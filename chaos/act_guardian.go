@@ -145,9 +145,25 @@ var lazyWAL = onPostgres(func(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 })
 
-// burnXIDs rolls back transactions in a loop, which leaves nothing on the disk but takes an xid each. It goes on in the background,
-// until the server is killed.
-func burnXIDs(d time.Duration) Fault {
+// awaitCanary waits until the guardian leaves another canary.
+func awaitCanary(ctx context.Context, s *Stage) error {
+	client := s.client()
+	read := func() string {
+		keys, err := client.Do(ctx, client.B().Keys().Pattern("tidelock:canary:*").Build()).AsStrSlice()
+		if err != nil || len(keys) == 0 {
+			return ""
+		}
+		text, _ := client.Do(ctx, client.B().Get().Key(keys[0]).Build()).ToString() // nothing is as before
+		return text
+	}
+	before := read()
+	return await(ctx, func() bool { return read() != before })
+}
+
+// burnXIDs rolls back transactions in a loop, some thousands a second, which takes an xid each and leaves nothing on the disk while there is room in the
+// buffers of the log. It goes on in the background,
+// until the server is killed or the most is over.
+func burnXIDs(d, most time.Duration) Fault {
 	return func(ctx context.Context, s *Stage) error {
 		conn, err := pgx.Connect(ctx, s.databaseAt())
 		if err != nil {
@@ -157,9 +173,9 @@ func burnXIDs(d time.Duration) Fault {
 		go func() {
 			defer close(done)
 			defer conn.Close(context.WithoutCancel(ctx))
-			ctx, cancel := context.WithTimeout(ctx, 2*d)
+			ctx, cancel := context.WithTimeout(ctx, most)
 			defer cancel()
-			const loop = "DO $$ BEGIN LOOP PERFORM pg_current_xact_id(); ROLLBACK; END LOOP; END $$"
+			const loop = "DO $$ BEGIN LOOP PERFORM pg_current_xact_id(), pg_sleep(0.0001); ROLLBACK; END LOOP; END $$"
 			_, _ = conn.Exec(ctx, loop) // ends with the server, or with the time
 		}()
 		s.background = append(s.background, done)
@@ -167,9 +183,10 @@ func burnXIDs(d time.Duration) Fault {
 	}
 }
 
-// burnVersions draws versions that no row gets, as transactions do that are rolled back: as many as Postgres logs ahead.
+// burnVersions draws versions that no row gets, as transactions do that are rolled back: more than Postgres logs ahead, and than are drawn in the rest of a
+// scenario.
 var burnVersions = onPostgres(func(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, "SELECT nextval('tidelock.version_seq') FROM generate_series(1, 33)")
+	_, err := conn.Exec(ctx, "SELECT nextval('tidelock.version_seq') FROM generate_series(1, 100000)")
 	return err
 })
 

@@ -15,13 +15,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tidelock-cache/tidelock/internal/stack"
 )
@@ -94,13 +97,18 @@ func orDefault[T comparable](v, def T) T {
 	return v
 }
 
+// scenariosAtOnce is how many scenarios run side by side. Most of the time each of them waits.
+const scenariosAtOnce = 2
+
 // conductor runs the scenarios.
 type conductor struct {
 	cfg      Config
 	postgres *stack.Postgres // that all scenarios share which do not wreck it
 	table    *table
-	report   Report
 	began    time.Time
+
+	mu     sync.Mutex // guards the results
+	report Report
 }
 
 // Run attacks, prints a table, and leaves the report in Config.Dir. Its error says that the suite could not run; see Report.Good for what it
@@ -130,9 +138,7 @@ func (c *conductor) run(ctx context.Context) (err error) {
 	}
 	c.table.printf("seed %d, %d scenarios\n", c.cfg.Seed, len(runs))
 	c.table.head()
-	for _, r := range runs {
-		c.do(ctx, r)
-	}
+	c.doAll(ctx, slices.Values(runs))
 	if err := c.afterwards(ctx); err != nil {
 		return err
 	}
@@ -145,17 +151,25 @@ func (c *conductor) run(ctx context.Context) (err error) {
 	return ctx.Err()
 }
 
-// do runs one scenario, unless the run has been ended.
-func (c *conductor) do(ctx context.Context, r run) {
-	if ctx.Err() != nil {
-		return
+// doAll runs scenarios side by side, as many at once as the machine can take, until the run is ended.
+func (c *conductor) doAll(ctx context.Context, runs iter.Seq[run]) {
+	var g errgroup.Group
+	g.SetLimit(scenariosAtOnce)
+	for r := range runs {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			if res := c.perform(ctx, r); ctx.Err() == nil { // else it was cut short
+				c.table.line(res)
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.report.add(res)
+			}
+			return nil
+		})
 	}
-	res := c.perform(ctx, r)
-	if ctx.Err() != nil {
-		return // cut short
-	}
-	c.report.add(res)
-	c.table.line(res)
+	_ = g.Wait() // what goes wrong stands in the results
 }
 
 // plan lists what is run, and the scenarios that pairs are made of.
@@ -209,13 +223,14 @@ func (c *conductor) wants(subject string, s Scenario) bool {
 // pairs runs random pairs until the time is over.
 func (c *conductor) pairs(ctx context.Context, single []Scenario) {
 	luck := rand.New(rand.NewPCG(c.cfg.Seed, 2))
-	for i := 0; time.Since(c.began) < c.cfg.minutes() && ctx.Err() == nil; i++ {
-		s, ok := randomPair(luck, single)
-		if !ok {
-			return
+	c.doAll(ctx, func(yield func(run) bool) {
+		for i := 0; time.Since(c.began) < c.cfg.minutes(); i++ {
+			s, ok := randomPair(luck, single)
+			if !ok || !yield(run{scenario: s, subject: ours, seed: seedOf(c.cfg.Seed, ours, s.Name, fmt.Sprint(i))}) {
+				return
+			}
 		}
-		c.do(ctx, run{scenario: s, subject: ours, seed: seedOf(c.cfg.Seed, ours, s.Name, fmt.Sprint(i))})
-	}
+	})
 }
 
 // afterwards measures what is asked for beside the scenarios.

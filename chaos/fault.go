@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -45,6 +46,30 @@ func together(faults ...Fault) Fault {
 			g.Go(func() error { return f(ctx, branch) })
 		}
 		return g.Wait()
+	}
+}
+
+// lasting does the steps over and over for so long.
+func lasting(d time.Duration, faults ...Fault) Fault {
+	once := steps(faults...)
+	return func(ctx context.Context, s *Stage) error {
+		for end := time.Now().Add(d); time.Now().Before(end); {
+			if err := once(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// unarmed does the steps while no process dies or pauses at its points.
+func unarmed(faults ...Fault) Fault {
+	once := steps(faults...)
+	return func(ctx context.Context, s *Stage) error {
+		if err := s.arm(false); err != nil {
+			return err
+		}
+		return errors.Join(once(ctx, s), s.arm(true))
 	}
 }
 

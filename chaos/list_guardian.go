@@ -27,12 +27,14 @@ func guardianScenarios() []Scenario {
 		},
 		{
 			// A crash of Postgres takes xids back that a canary speaks of, and they are given out again.
-			Name:    "guardian/xids-again",
-			Needs:   Topology{OwnPostgres: true},
-			Traffic: someKeys,
-			Faults: steps(awaitRepaired, linger(300*ms, 400*ms), lazyWAL, killFor(drivers, 3*time.Second), linger(100*ms, 100*ms), burnXIDs(900*ms), stopAll(relays), saveRDB, kill(thePostgres), start(thePostgres),
-				awaitAlive(drivers), linger(600*ms, 600*ms), stopAll(writers), dataLost("valkey restarted from an older RDB"), kill(theValkey), restoreRDB, start(theValkey),
-				contAll(relays), linger(800*ms, 900*ms), contAll(writers)),
+			Name:  "guardian/xids-again",
+			Needs: Topology{OwnPostgres: true},
+			Traffic: tuned(someKeys, relaysPause(drive.BeforeHorizon, 1, 250*ms), func(t *Traffic) {
+				t.Driver.Keys, t.Relay.Watch = 300, 700*ms
+			}),
+			Faults: steps(awaitRepaired, linger(600*ms, 700*ms), lazyWAL, killFor(drivers, 3*time.Second), linger(100*ms, 100*ms), burnXIDs(300*ms, 5*time.Second), awaitCanary, stopAll(relays), saveRDB, kill(thePostgres), start(thePostgres),
+				awaitAlive(drivers), linger(500*ms, 600*ms), stopAll(writers), burnXIDs(800*ms, 1000*ms), dataLost("valkey restarted from an older RDB"), kill(theValkey), restoreRDB, start(theValkey),
+				contAll(relays), linger(2000*ms, 2100*ms), contAll(writers)),
 			Alone: true,
 		},
 		{
@@ -43,7 +45,7 @@ func guardianScenarios() []Scenario {
 				t.Relay.GuardLease = 400 * ms
 				t.Relay.Points = append(t.Relay.Points, drive.Point{Moment: drive.BeforeRegister, Share: 0.5, Action: drive.Kill})
 			}),
-			Faults: steps(awaitRepaired, linger(100*ms, 200*ms), holdReplication, linger(500*ms, 600*ms),
+			Faults: steps(awaitRepaired, linger(300*ms, 400*ms), holdReplication, linger(500*ms, 600*ms),
 				dataLost("valkey failed over to a lagging replica"), promote, sendTo(theReplica, everybody), kill(theValkey), stopAll(writers), linger(1500*ms, 1600*ms), contAll(writers)),
 			Alone: true,
 		},
@@ -73,12 +75,36 @@ func guardianScenarios() []Scenario {
 			// Writers that have committed what is lost, and wake up when the versions are given out again.
 			Name:  "guardian/asleep-after-lost-commit",
 			Needs: Topology{OwnPostgres: true, Standby: true},
-			Traffic: tuned(someKeys, manyWriters, driversPause(drive.AfterCommit, 0.3, 3500*ms), func(t *Traffic) {
-				t.Driver.Keys, t.Driver.Pause = 400, 150*ms // so that few are written again before the end
+			Traffic: tuned(someKeys, manyWriters, driversPause(drive.AfterCommit, 0.8, 3500*ms), func(t *Traffic) {
+				t.Driver.Keys, t.Driver.Pause = 400, 40*ms
 				t.Driver.Writes.Grace, t.Driver.Timeout = 5*time.Second, 8*time.Second
 			}),
-			Faults: steps(awaitRepaired, linger(300*ms, 400*ms), holdStreaming, burnVersions, linger(450*ms, 550*ms),
+			Faults: steps(unarmed(awaitRepaired, linger(600*ms, 700*ms)), holdStreaming, burnVersions, linger(700*ms, 800*ms),
 				dataAstray("postgres failed over to a lagging standby"), kill(thePostgres), promoteStandby, linger(2800*ms, 2900*ms)),
+			Alone: true,
+		},
+		{
+			// Readers that have read what is lost, and wake up when every key was written again.
+			Name:  "guardian/readers-asleep-after-lost-commit",
+			Needs: Topology{OwnPostgres: true, Standby: true},
+			Traffic: tuned(veryFewKeys, driversPause(drive.BeforeFill, 0.3, 2500*ms), func(t *Traffic) {
+				t.Driver.Keys, t.Driver.Readers = 20, 10
+				t.Driver.Timeout = 5 * time.Second
+			}),
+			Faults: steps(unarmed(awaitRepaired, linger(300*ms, 400*ms)), holdStreaming, burnVersions, lasting(500*ms, deleteSome, linger(5*ms, 10*ms)),
+				dataAstray("postgres failed over to a lagging standby"), kill(thePostgres), promoteStandby, linger(2800*ms, 2900*ms)),
+			Alone: true,
+		},
+		{
+			// Relays that have read what is lost, and wake up after it was swept.
+			Name:  "guardian/relays-asleep-after-lost-commit",
+			Needs: Topology{OwnPostgres: true, Standby: true},
+			Traffic: tuned(relaysPause(drive.AfterRead, 0.7, 2500*ms), func(t *Traffic) {
+				t.Driver.Keys, t.Driver.Zipf, t.Driver.Pause = 400, 0, 20*ms
+				t.Relay.Lease, t.Relay.Consumers = 8*time.Second, 8
+			}),
+			Faults: steps(awaitRepaired, linger(800*ms, 900*ms), holdStreaming, cutFor(writers, valkeyLink, 500*ms), stopAll(writers), linger(150*ms, 200*ms),
+				dataAstray("postgres failed over to a lagging standby"), kill(thePostgres), promoteStandby, linger(2800*ms, 2900*ms), contAll(writers)),
 			Alone: true,
 		},
 	}

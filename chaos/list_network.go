@@ -1,5 +1,7 @@
 package chaos
 
+import "github.com/tidelock-cache/tidelock/chaos/drive"
+
 func networkScenarios() []Scenario {
 	return []Scenario{
 		{
@@ -40,6 +42,14 @@ func networkScenarios() []Scenario {
 			Traffic: func(t *Traffic) { t.Driver.Keys, t.Driver.Zipf = 300, 0 },
 			Faults: together(troubleWriters,
 				span("relays' connections to valkey reset in a loop", repeat(resetLinks(relays, valkeyLink), rest(2*ms, 20*ms)))),
+		},
+		{
+			// Relays that have their records in hand when they are cut off.
+			Name: "network/relays-cut-off-after-read",
+			Traffic: tuned(relaysPause(drive.AfterRead, 0.7, 100*ms), func(t *Traffic) {
+				t.Driver.Keys, t.Driver.Zipf, t.Relay.CacheTimeout = 300, 0, 100*ms
+			}),
+			Faults: together(troubleWriters, repeat(rest(100*ms, 200*ms), cutFor(relays, valkeyLink, 150*ms))),
 		},
 		{
 			Name:   "network/half-open",

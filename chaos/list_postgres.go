@@ -39,6 +39,18 @@ func postgresScenarios() []Scenario {
 			Alone:  true,
 		},
 		{
+			// Versions are pruned while their records wait: writers never reach Valkey, relays seldom, and what readers have read they fill late.
+			Name: "postgres/pruned-while-pending",
+			Traffic: tuned(driversPause(drive.BeforeFill, 1, 1000*ms), func(t *Traffic) {
+				t.Driver.Keys, t.Driver.Zipf, t.Driver.Cache.TTL, t.Driver.Cache.AbsentTTL = 100, 0, 900*ms, 900*ms
+				t.Driver.Readers, t.Driver.Pause, t.Driver.Writes.Multi, t.Driver.Conns = 16, 120*ms, 0, 20
+				t.Relay.KeepVersions, t.Relay.PruneEvery, t.Relay.CacheTimeout = 900*ms, 100*ms, 200*ms
+			}),
+			Faults: steps(unarmed(awaitRepaired), together(cutFor(writers, valkeyLink, time.Minute), repeat(cutFor(relays, valkeyLink, 2500*ms), rest(500*ms, 600*ms)))),
+			Pruned: true,
+			Alone:  true,
+		},
+		{
 			Name:  "postgres/failover",
 			Needs: Topology{OwnPostgres: true, Standby: true},
 			Faults: steps(lull, holdStreaming, rest(200*ms, 700*ms),

@@ -27,7 +27,8 @@ func processScenarios() []Scenario {
 			Name: "process/paused-after-commit",
 			Traffic: func(t *Traffic) {
 				fewKeys(t)
-				driversPause(drive.AfterCommit, 0.01, 1000*ms)(t)
+				driversPause(drive.AfterCommit, 0.02, 300*ms)(t)
+				t.Driver.Readers = 1 // else they fill the key before the writer wakes up
 			},
 			Faults: losesEntries,
 		},
@@ -91,9 +92,11 @@ func processScenarios() []Scenario {
 			Faults: together(briefTrouble, losesEntries),
 		},
 		{
-			Name:    "process/foreign-values-after-commit",
-			Traffic: tuned(spacedWrites, driversPause(drive.AfterCommit, 0.2, 150*ms)),
-			Faults:  span("foreign values by hand", repeat(overwriteSome("not ours"), rest(1*ms, 10*ms))),
+			Name: "process/foreign-values-after-commit",
+			Traffic: tuned(spacedWrites, driversPause(drive.AfterCommit, 0.2, 150*ms), func(t *Traffic) {
+				t.Driver.Readers = 1 // else they put the key right before the writer wakes up
+			}),
+			Faults: span("foreign values by hand", repeat(overwriteSome("not ours"), rest(10*ms, 30*ms))),
 		},
 		{
 			Name: "process/readers-paused-before-load",

@@ -146,7 +146,7 @@ func (s *scene) openNodes(run run) error {
 		writers, readers int
 	}{{"w0", writing, 4, 3}, {"w1", writing, 4, 2}, {"r0", reading, 0, 3}} {
 		cfg := t.Driver
-		cfg.Process, cfg.Readers = p.name, p.readers
+		cfg.Process, cfg.Readers = p.name, orDefault(cfg.Readers, p.readers)
 		if p.role == reading {
 			cfg.Writers = 0
 		} else {

@@ -25,6 +25,8 @@ const (
 	AfterTake Moment = "after-take"
 	// AfterRead: a relay has read the records, after its tickets, and is about to apply them.
 	AfterRead Moment = "after-read"
+	// BeforeHorizon: the guardian has taken its office, or kept it, and is about to read the horizon.
+	BeforeHorizon Moment = "before-horizon"
 	// BeforeWatch: the guardian has read the horizon and who is on record, and is about to ask Valkey who it is.
 	BeforeWatch Moment = "before-watch"
 	// BeforeRegister: the guardian is about to put a server on record.
@@ -59,7 +61,7 @@ type Point struct {
 
 var moments = map[Moment]bool{
 	BeforeCommit: true, AfterCommit: true, BeforeRetire: true, BeforeLoad: true, AfterLoad: true, BeforeFill: true, AfterTake: true, AfterRead: true,
-	BeforeWatch: true, BeforeRegister: true, BeforeMend: true, BeforeRepaired: true,
+	BeforeHorizon: true, BeforeWatch: true, BeforeRegister: true, BeforeMend: true, BeforeRepaired: true,
 }
 
 func validatePoints(points []Point) error {

@@ -20,7 +20,8 @@ const (
 	take
 	read
 	secondLook // at the versions, by a reader
-	onRecord   // the guardian's look at the servers
+	office     // the guardian takes it
+	horizon    // and reads it, with the servers on record
 	register
 	changed
 	repaired
@@ -29,7 +30,7 @@ const (
 // before and after are the moments on either side of a statement.
 var (
 	before = map[statement]Moment{commit: BeforeCommit, retire: BeforeRetire, register: BeforeRegister, changed: BeforeMend, repaired: BeforeRepaired}
-	after  = map[statement]Moment{commit: AfterCommit, take: AfterTake, read: AfterRead, secondLook: BeforeFill, onRecord: BeforeWatch}
+	after  = map[statement]Moment{commit: AfterCommit, take: AfterTake, read: AfterRead, secondLook: BeforeFill, office: BeforeHorizon, horizon: BeforeWatch}
 )
 
 // recognize reads the statement, without the comment that stands before it.
@@ -46,8 +47,10 @@ func recognize(sql string) statement {
 		return take
 	case strings.HasPrefix(sql, "SELECT o.version, o.key"):
 		return read
-	case strings.HasPrefix(sql, "SELECT shard, run_id"):
-		return onRecord
+	case strings.HasPrefix(sql, "WITH here AS"):
+		return office
+	case strings.HasPrefix(sql, "SELECT h.xid"):
+		return horizon
 	case strings.HasPrefix(sql, "INSERT INTO tidelock.servers"):
 		return register
 	case strings.HasPrefix(sql, "SELECT key, version FROM tidelock.versions WHERE xid"):

@@ -12,10 +12,10 @@ import (
 )
 
 // usualMinutes is what the default run takes for scenarios.
-const usualMinutes = 9
+const usualMinutes = 7
 
 type chaosCmd struct {
-	Minutes  float64  `help:"How long the scenarios run: each once, then random pairs of them until the time is over. Default 9 for a run of everything, else 0: no pairs." default:"-1"`
+	Minutes  float64  `help:"How long the scenarios run: each once, then random pairs of them until the time is over. Default 7 for a run of everything, else 0: no pairs." default:"-1"`
 	Seed     uint64   `help:"Seed of everything that is left to chance; 0 takes one from the clock."`
 	Subject  string   `help:"What is attacked. The default run attacks Tidelock with everything, and the others with some of it, to show that the judge sees." enum:"default,tidelock,naive,aside,postgres,all" default:"default"`
 	Scenario []string `help:"Run only scenarios whose name fits, such as valkey/*; several may be given." placeholder:"GLOB"`

@@ -48,6 +48,7 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"horizon-by-xmin", "relay", "TestWhatIsNotSettledHoldsTheHorizon"},
 	{"horizon-below-pending", "relay", "TestWhatIsNotSettledHoldsTheHorizon"},
 	{"horizon-below-mark", "outbox", "TestXidsThatComeBack"},
+	{"canary-ahead", "relay", "TestStrangeCanary"},
 	{"canary-by-identity", "cache", "TestCanaryNamesItsServer"},
 	{"retire-on-record", "outbox", "TestSettledOnRecord"},
 	{"repair-after-loss", "relay", "TestOldSnapshot"},
@@ -55,6 +56,7 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"safe-version-by-xid", "outbox", "TestSafeVersionWaits"},
 	{"drop-newer", "outbox", "TestMoved"},
 	{"sequence-jump", "outbox", "TestMoved"},
+	{"retire-by-key", "outbox", "TestSettledOnRecord"},
 	{"relay-recall-lost", "relay", "TestRelayRecalls"},
 	{"recall-lost", "writer", "TestRecallOfWhatPostgresHasLost"},
 }
