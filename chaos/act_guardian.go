@@ -183,12 +183,20 @@ func burnXIDs(d, most time.Duration) Fault {
 	}
 }
 
-// burnVersions draws versions that no row gets, as transactions do that are rolled back: more than Postgres logs ahead, and than are drawn in the rest of a
-// scenario.
-var burnVersions = onPostgres(func(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, "SELECT nextval('tidelock.version_seq') FROM generate_series(1, 100000)")
-	return err
-})
+// burnVersions draws versions that no row gets, as transactions do that are rolled back.
+func burnVersions(n int) Fault {
+	return onPostgres(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SELECT nextval('tidelock.version_seq') FROM generate_series(1, $1)", n)
+		return err
+	})
+}
+
+const (
+	// loggedAhead is more versions than Postgres logs ahead.
+	loggedAhead = 33
+	// beyond is more than are drawn in a scenario.
+	beyond = 100_000
+)
 
 // onPostgres does something over a connection of its own.
 func onPostgres(do func(context.Context, *pgx.Conn) error) Fault {

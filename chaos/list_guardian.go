@@ -79,8 +79,19 @@ func guardianScenarios() []Scenario {
 				t.Driver.Keys, t.Driver.Pause = 400, 40*ms
 				t.Driver.Writes.Grace, t.Driver.Timeout = 5*time.Second, 8*time.Second
 			}),
-			Faults: steps(unarmed(awaitRepaired, linger(600*ms, 700*ms)), holdStreaming, burnVersions, linger(700*ms, 800*ms),
+			Faults: steps(unarmed(awaitRepaired, linger(600*ms, 700*ms)), holdStreaming, burnVersions(beyond), linger(700*ms, 800*ms),
 				dataAstray("postgres failed over to a lagging standby"), kill(thePostgres), promoteStandby, linger(2800*ms, 2900*ms)),
+			Alone: true,
+		},
+		{
+			// Writers that have settled what is lost, and retire it when its versions have been drawn again.
+			Name:  "guardian/late-to-retire",
+			Needs: Topology{OwnPostgres: true, Standby: true},
+			Traffic: tuned(someKeys, driversPause(drive.BeforeRetire, 1, 300*ms), func(t *Traffic) {
+				t.Driver.Keys, t.Driver.Pause = 400, 10*ms
+			}),
+			Faults: steps(unarmed(awaitRepaired, linger(500*ms, 600*ms)), holdStreaming, burnVersions(loggedAhead), linger(400*ms, 500*ms),
+				dataAstray("postgres failed over to a lagging standby"), stopAll(relays), kill(thePostgres), promoteStandby, cutFor(writers, valkeyLink, 2000*ms), contAll(relays), linger(500*ms, 600*ms)),
 			Alone: true,
 		},
 		{
@@ -91,7 +102,7 @@ func guardianScenarios() []Scenario {
 				t.Driver.Keys, t.Driver.Readers = 20, 10
 				t.Driver.Timeout = 5 * time.Second
 			}),
-			Faults: steps(unarmed(awaitRepaired, linger(300*ms, 400*ms)), holdStreaming, burnVersions, lasting(500*ms, deleteSome, linger(5*ms, 10*ms)),
+			Faults: steps(unarmed(awaitRepaired, linger(300*ms, 400*ms)), holdStreaming, burnVersions(beyond), lasting(500*ms, deleteSome, linger(5*ms, 10*ms)),
 				dataAstray("postgres failed over to a lagging standby"), kill(thePostgres), promoteStandby, linger(2800*ms, 2900*ms)),
 			Alone: true,
 		},

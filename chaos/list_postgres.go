@@ -29,12 +29,12 @@ func postgresScenarios() []Scenario {
 		{
 			// Versions are pruned soon after the last write, while transactions are open for longer than that.
 			Name: "postgres/versions-pruned",
-			Traffic: tuned(recordsOnly, driversPause(drive.BeforeCommit, 0.3, 2200*ms), relaysPause(drive.AfterTake, 0.5, 200*ms), func(t *Traffic) {
+			Traffic: tuned(recordsOnly, driversPause(drive.BeforeCommit, 0.3, 2200*ms), func(t *Traffic) {
 				t.Driver.Keys, t.Driver.Zipf, t.Driver.Cache.TTL, t.Driver.Cache.AbsentTTL = 150, 0, 900*ms, 900*ms
 				t.Driver.Writes.Multi, t.Driver.Timeout, t.Driver.Conns = 0, 5*time.Second, 20
 				t.Relay.KeepVersions, t.Relay.PruneEvery = 1000*ms, 200*ms
 			}),
-			Faults: repeat(rest(50*ms, 200*ms), cutOff(writers, valkeyLink)),
+			Faults: untilOver,
 			Pruned: true,
 			Alone:  true,
 		},
@@ -42,11 +42,11 @@ func postgresScenarios() []Scenario {
 			// Versions are pruned while their records wait: writers never reach Valkey, relays seldom, and what readers have read they fill late.
 			Name: "postgres/pruned-while-pending",
 			Traffic: tuned(driversPause(drive.BeforeFill, 1, 1000*ms), func(t *Traffic) {
-				t.Driver.Keys, t.Driver.Zipf, t.Driver.Cache.TTL, t.Driver.Cache.AbsentTTL = 100, 0, 900*ms, 900*ms
-				t.Driver.Readers, t.Driver.Pause, t.Driver.Writes.Multi, t.Driver.Conns = 16, 120*ms, 0, 20
+				t.Driver.Keys, t.Driver.Zipf, t.Driver.Cache.TTL, t.Driver.Cache.AbsentTTL = 60, 0, 900*ms, 900*ms
+				t.Driver.Readers, t.Driver.Pause, t.Driver.Writes.Multi, t.Driver.Conns = 16, 120*ms, 0, 30
 				t.Relay.KeepVersions, t.Relay.PruneEvery, t.Relay.CacheTimeout = 900*ms, 100*ms, 200*ms
 			}),
-			Faults: steps(unarmed(awaitRepaired), together(cutFor(writers, valkeyLink, time.Minute), repeat(cutFor(relays, valkeyLink, 2500*ms), rest(500*ms, 600*ms)))),
+			Faults: steps(unarmed(awaitRepaired), together(cutFor(writers, valkeyLink, time.Minute), repeat(cutFor(relays, valkeyLink, 2200*ms), rest(500*ms, 600*ms)))),
 			Pruned: true,
 			Alone:  true,
 		},

@@ -18,7 +18,7 @@ import (
 
 const (
 	// mutantTries is how often the scenarios of a mutant are played, each time with another seed.
-	mutantTries = 3
+	mutantTries = 5
 	// mutantsAtOnce are played side by side.
 	mutantsAtOnce = 2
 	// mutantTime bounds one play.

@@ -41,7 +41,7 @@ var mutants = []mutant{
 	{rule: "safe-version-by-xid", scenarios: []string{"guardian/slow-commits-lost"}},
 	{rule: "sequence-jump", scenarios: []string{"guardian/readers-asleep-after-lost-commit"}},
 	{rule: "drop-newer", scenarios: []string{"guardian/slow-commits-lost", "postgres/failover"}},
-	{rule: "retire-by-key", scenarios: []string{"guardian/asleep-after-lost-commit"}},
+	{rule: "retire-by-key", scenarios: []string{"guardian/late-to-retire"}},
 	{rule: "relay-recall-lost", scenarios: []string{"guardian/relays-asleep-after-lost-commit"}},
 	{rule: "recall-lost", scenarios: []string{"guardian/asleep-after-lost-commit"}},
 	{rule: "canary-ahead", reason: "no scenario puts Postgres back by a copy of its files; a test of the relay does (TestStrangeCanary)"},
