@@ -32,7 +32,7 @@ demo: servers build ## run the demo, with ARGS="..."
 dev: servers build ## start Postgres, Valkey and NATS to develop against, with ARGS="..."
 	bin/tidelock dev $(ARGS)
 
-chaos: servers build ## attack Tidelock for ten minutes and judge every operation, with ARGS="--minutes 60"
+chaos: servers build ## attack Tidelock for a quarter of an hour and judge every operation, with ARGS="--minutes 60"
 	bin/tidelock chaos --mutants $(ARGS)
 
 test: deps vet lint spec ## vet, lint, check the models and test, with PKGS=./cache and TESTFLAGS="-run TestX -v"
