@@ -95,6 +95,7 @@ type Cache struct {
 	cfg     Config
 	option  valkey.ClientOption
 	client  atomic.Pointer[valkey.Client] // nil until the first connection
+	links   *links
 	breaker *breaker
 	log     *zap.Logger
 	stop    context.CancelFunc
@@ -111,7 +112,9 @@ func New(_ context.Context, cfg Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{places: make(chan struct{}, callsMax), cfg: cfg, option: option, breaker: newBreaker(cfg.breakerFailures()), log: cfg.Log}
+	l := newLinks()
+	l.hook(&option)
+	c := &Cache{places: make(chan struct{}, callsMax), cfg: cfg, option: option, links: l, breaker: newBreaker(cfg.breakerFailures()), log: cfg.Log}
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}

@@ -47,8 +47,8 @@ type Office struct {
 	// Origin is where the history began that the guardian's row belongs to, and Here where the one did that the database is of. They
 	// differ after the promotion of a standby, or a restore. History is the name of the former.
 	Origin, Here, History string
-	// NextXid is above every xid that was given out.
-	NextXid int64
+	// NextXid is above every xid that was given out, and Drawn the highest version that was drawn; both of the moment.
+	NextXid, Drawn int64
 	// Database is unlike that of any other database.
 	Database string
 }
@@ -72,12 +72,11 @@ func (s Server) Doubt() bool { return s.RepairFrom != nil || s.DropAbove != nil 
 // TakeOffice takes or keeps the guardian's office for holder, for the length of lease by Postgres's clock. held is false while somebody
 // else holds it.
 func TakeOffice(ctx context.Context, db DB, holder string, lease time.Duration) (o Office, held bool, err error) {
-	var drawn int64
-	if err := db.QueryRow(ctx, drawnSQL).Scan(&drawn); err != nil {
+	if err := db.QueryRow(ctx, drawnSQL).Scan(&o.Drawn); err != nil {
 		return o, false, wrap("reading the highest version", err)
 	}
 	o.Holder = holder
-	err = db.QueryRow(ctx, officeText, holder, lease, drawn).Scan(&o.Term, &o.Origin, &o.Here, &o.History, &o.NextXid, &o.Database)
+	err = db.QueryRow(ctx, officeText, holder, lease, o.Drawn).Scan(&o.Term, &o.Origin, &o.Here, &o.History, &o.NextXid, &o.Database)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return o, false, nil
 	}
@@ -94,6 +93,8 @@ func Resign(ctx context.Context, db DB, holder string) error {
 type Mark struct {
 	History string
 	Xid     int64
+	// Lowest is the lowest version of a record that waits, nil when none does.
+	Lowest *int64
 }
 
 // Horizon returns how far everything is settled, and the servers on record, both of one snapshot. With much pending it takes a while.
@@ -108,7 +109,7 @@ func Horizon(ctx context.Context, db DB) (Mark, []Server, error) {
 	var since *time.Time
 	var doubts, looked *int64
 	s := new(Server)
-	_, err = pgx.ForEachRow(rows, []any{&m.Xid, &m.History, &shard, &run, &repl, &since, &s.RepairFrom, &s.DropAbove, &doubts, &looked, &s.Repaired}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&m.Xid, &m.History, &m.Lowest, &shard, &run, &repl, &since, &s.RepairFrom, &s.DropAbove, &doubts, &looked, &s.Repaired}, func() error {
 		if shard != nil {
 			s.Shard, s.RunID, s.ReplID, s.Since, s.Doubts, s.Looked = *shard, *run, *repl, *since, *doubts, *looked
 			servers = append(servers, *s)

@@ -30,7 +30,7 @@ func TestVictim(t *testing.T) {
 		t.Fatal(err)
 	}
 	db, gate := rig.Gated(t, rig.Pool(t, v.Postgres), rig.Before, v.StopsBefore)
-	rig.Relay(t, relay.Config{DB: db, Cache: rig.Cache(t, v.Valkey), NATS: rig.NATS(t, v.NATS), Stream: v.Stream, Lease: lease})
+	rig.Relay(t, relay.Config{DB: db, Cache: rig.Cache(t, v.Valkey), NATS: rig.NATS(t, v.NATS), Stream: v.Stream, Lease: recordLease})
 	<-gate.Reached()
 	fmt.Println("reached")
 	_, _ = io.Copy(io.Discard, os.Stdin) // until the parent is gone, if it does not kill us before

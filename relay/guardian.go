@@ -14,6 +14,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -37,12 +38,14 @@ type guardian struct {
 	measured time.Time
 	kept     time.Time // when the horizon was last remembered
 	troubled bool      // the last beat failed: an outage is told of once
+	trust    *trust
 }
 
 // guard is the guardian's life, until ctx ends.
 func (r *Relay) guard(ctx context.Context) {
-	g := &guardian{Relay: r, holder: rand.Text(), repairs: make(map[string]*repair), judged: make(map[string]string)}
+	g := &guardian{Relay: r, holder: rand.Text(), repairs: make(map[string]*repair), judged: make(map[string]string), trust: &trust{Relay: r}}
 	defer g.retireFromOffice(ctx)
+	defer g.trust.close()
 	for hurried := false; ctx.Err() == nil; {
 		held, again, err := g.beat(ctx)
 		g.tell(ctx, err)
@@ -78,7 +81,10 @@ func (g *guardian) tell(ctx context.Context, err error) {
 
 // beat is one look at everything: Postgres, then the servers. It reports whether the office is held, and whether to look again at once.
 func (g *guardian) beat(ctx context.Context) (held, again bool, err error) {
-	if held, err = g.takeOffice(ctx); !held || err != nil {
+	if held, err = g.takeOffice(ctx); !held && err == nil {
+		g.trust.lost()
+	}
+	if !held || err != nil {
 		return held, false, err
 	}
 	if g.office.Origin != g.office.Here {
@@ -101,10 +107,24 @@ func (g *guardian) beat(ctx context.Context) (held, again bool, err error) {
 	if err == nil {
 		err = g.unlist(ctx, found)
 	}
-	return true, again, cmp.Or(err, trouble)
+	return true, again, cmp.Or(g.trust.step(ctx, g.office, g.well(found, again, err)), err, trouble)
+}
+
+// well returns the servers if all of them are on record with nothing in doubt, else nil.
+func (g *guardian) well(found []cache.Server, changed bool, err error) []cache.Server {
+	if changed || err != nil || len(found) == 0 || len(found) != len(g.servers) {
+		return nil
+	}
+	for _, s := range found {
+		if known := g.servers[s.Shard]; known.RunID != s.RunID || known.ReplID != s.ReplID || known.Doubt() {
+			return nil
+		}
+	}
+	return found
 }
 
 func (g *guardian) takeOffice(ctx context.Context) (bool, error) {
+	sent := lease.Now()
 	bounded, cancel := bounded(ctx, guardTimeout)
 	defer cancel()
 	office, held, err := outbox.TakeOffice(bounded, g.cfg.DB, g.holder, g.cfg.guardLease())
@@ -115,6 +135,7 @@ func (g *guardian) takeOffice(ctx context.Context) (bool, error) {
 		g.log.Info("guardian_elected", zap.Int64("term", office.Term))
 	}
 	g.office = office
+	g.trust.kept(sent, office)
 	return true, nil
 }
 
@@ -143,6 +164,7 @@ func (g *guardian) canaries(ctx context.Context) (canaries map[string]cache.Cana
 		return nil, false, err
 	}
 	g.know(servers)
+	g.trust.waits(mark)
 	canaries = make(map[string]cache.Canary)
 	for _, s := range servers {
 		if s.Doubt() {
@@ -195,6 +217,7 @@ func (g *guardian) meet(ctx context.Context, found cache.Server) (changed bool, 
 		return g.alarm(ctx, found)
 	}
 	g.stopRepair(found.Shard)
+	g.trust.distrust("the cache is another server, or has lost data")
 	if g.ahead(found.Canary, found.Shard) {
 		return true, g.moved(ctx, "")
 	}

@@ -25,8 +25,8 @@ import (
 const (
 	// patience is for what should take milliseconds on a machine that is busy with something else.
 	patience = 30 * time.Second
-	// lease is short where a test waits for one to end.
-	lease = time.Second
+	// recordLease is short where a test waits for one to end.
+	recordLease = time.Second
 	// readSQL stands in the statement with which a consumer reads a chunk's records, retireSQL in the one that retires them.
 	readSQL, retireSQL = "o.ttl_ms", "DELETE FROM tidelock.outbox o\nUSING unnest("
 )
@@ -94,7 +94,7 @@ func (s *site) config(tune ...func(*relay.Config)) relay.Config {
 	return cfg
 }
 
-func shortLease(cfg *relay.Config) { cfg.Lease = lease }
+func shortLease(cfg *relay.Config) { cfg.Lease = recordLease }
 
 // set is a record of a value that is to be stored even where the cache holds none.
 func set(key, payload string) outbox.Record {

@@ -53,7 +53,7 @@ func TestStopsInTheMiddle(t *testing.T) {
 	stopped(t, done)
 	var held int
 	const later = "SELECT count(*) FROM tidelock.outbox WHERE due_at > clock_timestamp() + $1::interval"
-	if err := s.db.QueryRow(t.Context(), later, lease).Scan(&held); err != nil {
+	if err := s.db.QueryRow(t.Context(), later, recordLease).Scan(&held); err != nil {
 		t.Fatal(err)
 	}
 	if held != 0 {

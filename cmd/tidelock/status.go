@@ -21,6 +21,7 @@ type statusCmd struct {
 type status struct {
 	Guardian string         `json:"guardian"` // empty: nobody holds the office
 	Term     int64          `json:"term"`
+	Trust    trustStatus    `json:"trust"`
 	Origin   string         `json:"database_history"`
 	Horizon  int64          `json:"horizon_xid"`
 	Pending  int64          `json:"pending"`
@@ -28,6 +29,13 @@ type status struct {
 	Aside    int64          `json:"set_aside"`
 	Servers  []serverStatus `json:"servers"`
 	Cache    string         `json:"cache_error,omitempty"`
+}
+
+// trustStatus says whether reads with a promise are served from the cache.
+type trustStatus struct {
+	Phase  string    `json:"phase"` // trusted, suspending, suspended, resuming, draining; unknown without a guardian
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"` // why it could not be trusted the last time
 }
 
 // serverStatus is one server: the one on record, beside the one that answers.
@@ -80,8 +88,13 @@ func (st *status) database(ctx context.Context, db outbox.DB) (outbox.Office, er
 		return office, err
 	}
 	st.Term, st.Origin = office.Term, office.Origin
+	trust, err := outbox.ReadTrust(ctx, db)
+	if err != nil {
+		return office, err
+	}
+	st.Trust = trustStatus{Phase: "unknown", Since: trust.Since, Reason: trust.Reason}
 	if held {
-		st.Guardian = office.Holder
+		st.Guardian, st.Trust.Phase = office.Holder, trust.Phase
 	}
 	mark, servers, err := outbox.Horizon(ctx, db)
 	if err != nil {
@@ -127,6 +140,7 @@ func (st *status) print() error {
 		guardian = "nobody: is a relay running?"
 	}
 	fmt.Printf("guardian   %s, term %d\n", guardian, st.Term)
+	fmt.Printf("trust      %s for %v; it was not before because of: %s\n", st.Trust.Phase, time.Since(st.Trust.Since).Round(time.Second), st.Trust.Reason)
 	fmt.Printf("database   %s, horizon %d\n", st.Origin, st.Horizon)
 	fmt.Printf("pending    %d", st.Pending)
 	if st.Pending > 0 {

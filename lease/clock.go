@@ -1,0 +1,7 @@
+package lease
+
+import "time"
+
+var began = time.Now()
+
+func monotonic() time.Duration { return time.Since(began) }

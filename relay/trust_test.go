@@ -1,0 +1,67 @@
+package relay_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tidelock-cache/tidelock/internal/rig"
+	"github.com/tidelock-cache/tidelock/internal/stacktest"
+	"github.com/tidelock-cache/tidelock/lease"
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+// leases returns a client of the site's guardian.
+func (s *site) leases() *lease.Client {
+	s.t.Helper()
+	c, err := lease.NewClient(lease.Config{DB: s.db, NATS: s.nats, Log: rig.Log(s.t)})
+	must(s.t, err)
+	s.t.Cleanup(c.Close)
+	return c
+}
+
+// TestTrust grants leases once the cache is known to be well, ends them when it is another server, and grants again after the repair.
+func TestTrust(t *testing.T) {
+	t.Parallel()
+	server := stacktest.OwnValkey(t)
+	s := siteAt(t, server.Addr())
+	c := s.leases()
+	s.run()
+	trusts := func() bool { return c.Held().Trusts(lease.Now(), s.cache.Links().Runs) }
+	stacktest.Eventually(t, patience, trusts, "the cache is trusted")
+	first := s.cache.Links().Runs
+	stacktest.Eventually(t, patience, func() bool { return c.Held().Within(lease.Now(), first, lease.Length) }, "what was committed a second ago is visible")
+
+	must(t, errors.Join(server.Kill(), server.Start(t.Context())))
+	stacktest.Eventually(t, patience, func() bool { return !c.Held().Trusts(lease.Now(), first) }, "the trust ends")
+	stacktest.Eventually(t, patience, func() bool {
+		trust, err := outbox.ReadTrust(t.Context(), s.db)
+		return err == nil && trust.Phase == string(lease.Suspended)
+	}, "it is written down that the cache is suspended")
+	stacktest.Eventually(t, patience, trusts, "the cache is trusted again")
+	if runs := s.cache.Links().Runs; len(runs) != 1 || runs[0] == first[0] {
+		t.Errorf("the connections lead to %v, before to %v", runs, first)
+	}
+}
+
+// TestWhatWaitsHoldsTheProof leaves a record that cannot be settled: the cache is trusted, and shows what was committed before that only.
+func TestWhatWaitsHoldsTheProof(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.leases()
+	s.run()
+	runs := func() []string { return s.cache.Links().Runs }
+	stacktest.Eventually(t, patience, func() bool { return c.Held().Within(lease.Now(), runs(), lease.Length) }, "the cache is trusted")
+	before := lease.Now()
+	s.recordWithin(time.Hour, set(s.key("a"), "one"))
+	written := lease.Now()
+	stacktest.Eventually(t, patience, func() bool { return lease.Now() > written+2*lease.Length && c.Held().Trusts(lease.Now(), runs()) }, "leases are renewed")
+	if h := c.Held(); h.Settled > written || h.Within(lease.Now(), runs(), lease.Length) {
+		t.Errorf("a record waits since %v, and all is said to be settled up to %v", written, h.Settled)
+	}
+	if h := c.Held(); h.Settled < before-lease.Length {
+		t.Errorf("nothing waited before %v, and all is settled up to %v only", before, h.Settled)
+	}
+	s.exec("DELETE FROM tidelock.outbox")
+	stacktest.Eventually(t, patience, func() bool { return c.Held().Within(lease.Now(), runs(), lease.Length) }, "the proof goes on")
+}
