@@ -106,6 +106,15 @@ func processScenarios() []Scenario {
 			Faults: together(troubleFirstWriter, losesKeys),
 		},
 		{
+			// Sessions that have seen a row under an older label.
+			Name: "process/sessions",
+			Traffic: tuned(veryFewKeys, driversPause(drive.BeforeLoad, 0.3, 60*ms), func(t *Traffic) {
+				t.Driver.Keys, t.Driver.Writes.Grace = 2, 400*ms
+				t.Driver.Reads = drive.Reads{Default: 1, Session: 9}
+			}),
+			Faults: together(repeat(rest(50*ms, 100*ms), cutFor(theFirst(writers), valkeyLink, 600*ms)), losesKeys),
+		},
+		{
 			Name: "process/rolled-back",
 			Traffic: tuned(veryFewKeys, func(t *Traffic) {
 				t.Driver.Writes.Abort, t.Driver.Writes.Record = 0.3, 4

@@ -1,6 +1,10 @@
 package lease
 
-import "time"
+import (
+	"time"
+
+	"github.com/tidelock-cache/tidelock/internal/mutant"
+)
 
 // Held is what a process may believe. It does not change.
 type Held struct {
@@ -28,7 +32,7 @@ func (h Held) Granted(asked time.Duration, r Reply) Held {
 
 // Trusts reports whether servers may be believed now: each must be named.
 func (h Held) Trusts(now time.Duration, servers []string) bool {
-	return now < h.TrustedUntil && len(servers) > 0 && named(h.Servers, servers)
+	return now < h.TrustedUntil && len(servers) > 0 && (named(h.Servers, servers) || mutant.On("run-id-compared"))
 }
 
 func named(among, servers []string) bool {

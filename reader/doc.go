@@ -6,10 +6,13 @@
 // read. In one process a key has at most one load under way and one waiting: a caller shares only a load that
 // begins after the caller asked. A key without a row is cached as absent for a shorter time.
 //
+// A [Session] keeps what somebody reads and writes from going back, across readers and processes. The row of a load may be newer than its
+// label, so what a session remembers is not the label but the version that the key had when it was looked at again ([Payload].Seen).
+//
 // # What happens when something is down
 //
 //   - Valkey: reads go to Postgres, at most [Config.Loads] at a time, and fill nothing. While the breaker is open they
 //     do not even try the cache.
-//   - Postgres: hits are served; a miss returns a [*LoadError].
+//   - Postgres: hits are served, a session's where they are new enough for it; a miss returns a [*LoadError].
 //   - NATS: nothing is noticed.
 package reader

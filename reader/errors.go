@@ -13,7 +13,8 @@ var (
 	ErrClosed = errors.New("the reader is closed")
 )
 
-// LoadError says that keys which the cache does not hold could not be read from Postgres.
+// LoadError says that keys which the cache does not hold, or not as new as was asked, could not be read from Postgres, or for a session's read that it
+// could not be found out how new they were.
 type LoadError struct {
 	Keys []string
 	Err  error

@@ -51,3 +51,28 @@ func Example() {
 	}
 	fmt.Println(item.Value.City, item.Hit)
 }
+
+// One visitor's reads never go back, whichever process serves them: the session travels in a cookie.
+func ExampleSession() {
+	var (
+		ctx      = context.Background()
+		airports *reader.Reader[airport] // from reader.New
+		cookie   string                  // of the last answer, empty at first
+		written  cache.Token             // of what the visitor has just written: writer.Result.Token
+	)
+	token, err := cache.ParseToken(cookie)
+	if err != nil {
+		fmt.Println(err) // somebody has changed the cookie: the zero token that comes with it begins a new session
+	}
+	session := reader.NewSession(token)
+	session.Wrote(written)
+	for _, key := range []string{"airport:FRA", "airport:JFK"} {
+		item, err := airports.Get(ctx, key, reader.In(session))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(item.Value.City)
+	}
+	cookie = session.Token().String() // for the answer's Set-Cookie
+}

@@ -23,7 +23,7 @@ func (r *Raw) fetch(ctx context.Context, f *flight) map[string]landing {
 	var tickets []cache.Held
 	for i, key := range f.keys {
 		if held[i].Err == nil && serves(held[i].Entry, f.need[key]) {
-			results[key] = landing{entry: held[i].Entry, hit: true}
+			results[key] = served(held[i].Entry)
 			continue
 		}
 		missing, tickets = append(missing, key), append(tickets, held[i])
@@ -31,7 +31,17 @@ func (r *Raw) fetch(ctx context.Context, f *flight) map[string]landing {
 	if len(missing) == 0 {
 		return results
 	}
-	return r.offer(ctx, r.readRows(ctx, missing, results), tickets, missing, results)
+	if !r.readRows(ctx, missing, results) {
+		return results
+	}
+	ticketed := slices.ContainsFunc(tickets, func(held cache.Held) bool { return held.Err == nil })
+	if ticketed || f.look {
+		r.lookAgain(ctx, missing, results)
+	}
+	if ticketed {
+		r.offer(ctx, tickets, missing, results)
+	}
+	return results
 }
 
 // readRows reads the keys' versions and then their rows into results, and reports whether it could.
@@ -69,15 +79,20 @@ func (r *Raw) readBoth(ctx context.Context, keys []string) (versions map[string]
 	return versions, rows, err
 }
 
-// unchanged returns the keys whose version is still the one that results has. Only they may fill the cache: a value newer than its label would be
-// replaced by a late apply of a version between the two, and readers would see the key go back.
-func (r *Raw) unchanged(ctx context.Context, keys []string, results map[string]landing) map[string]bool {
-	same := make(map[string]bool, len(keys))
+// lookAgain reads the keys' versions once more, after the rows, and notes in results how new each row may be.
+func (r *Raw) lookAgain(ctx context.Context, keys []string, results map[string]landing) {
 	versions, err := r.versions(ctx, keys)
 	for _, key := range keys {
-		same[key] = err == nil && versions[key] == results[key].entry.Version || mutant.On("exact-label")
+		l := results[key]
+		l.seen, l.unseen = versions[key], err
+		results[key] = l
 	}
-	return same
+}
+
+// exact reports whether the row is of the very version that it is labelled with. Only then may it fill the cache: a value newer than its label would be
+// replaced by a late apply of a version between the two, and readers would see the key go back.
+func (l landing) exact() bool {
+	return l.unseen == nil && l.seen == l.entry.Version || mutant.On("exact-label")
 }
 
 func (r *Raw) versions(ctx context.Context, keys []string) (map[string]int64, error) {
@@ -109,11 +124,7 @@ func (r *Raw) rows(ctx context.Context, keys []string) (rows map[string][]byte, 
 }
 
 // offer fills the cache with what was read, one pipeline for all keys. Whatever becomes of it, the callers get what was read.
-func (r *Raw) offer(ctx context.Context, ok bool, tickets []cache.Held, keys []string, results map[string]landing) map[string]landing {
-	if !ok || !slices.ContainsFunc(tickets, func(held cache.Held) bool { return held.Err == nil }) {
-		return results
-	}
-	same := r.unchanged(ctx, keys, results)
+func (r *Raw) offer(ctx context.Context, tickets []cache.Held, keys []string, results map[string]landing) {
 	if mutant.On("ticket-before-load") {
 		tickets = r.cache.Ticket(ctx, keys)
 	}
@@ -122,7 +133,7 @@ func (r *Raw) offer(ctx context.Context, ok bool, tickets []cache.Held, keys []s
 		if tickets[i].Err != nil {
 			continue
 		}
-		if !same[key] {
+		if !results[key].exact() {
 			r.refused.Add(1)
 			continue
 		}
@@ -130,7 +141,7 @@ func (r *Raw) offer(ctx context.Context, ok bool, tickets []cache.Held, keys []s
 		fills = append(fills, cache.Change{Key: key, Version: e.Version, Kind: e.Kind, Payload: e.Payload, TTL: r.jittered(e.Kind), Ticket: tickets[i].Ticket})
 	}
 	if len(fills) == 0 {
-		return results
+		return
 	}
 	for i, reply := range r.cache.Fill(ctx, fills...) {
 		switch reply.Outcome {
@@ -140,7 +151,6 @@ func (r *Raw) offer(ctx context.Context, ok bool, tickets []cache.Held, keys []s
 			r.log.Warn("fill_rejected", zap.String("key", fills[i].Key), zap.Error(reply.Err))
 		}
 	}
-	return results
 }
 
 func (r *Raw) jittered(kind cache.Kind) time.Duration {

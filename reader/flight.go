@@ -8,11 +8,25 @@ import (
 	"github.com/tidelock-cache/tidelock/internal/mutant"
 )
 
-// landing is what a flight brought for a key.
+// landing is what a flight, or the cache, brought for a key.
 type landing struct {
-	entry cache.Entry
-	hit   bool // the cache had it by the time the flight took its ticket
-	err   error
+	entry  cache.Entry
+	hit    bool  // the cache had it, at the latest by the time the flight took its ticket
+	seen   int64 // the version of the second look, 0 without one
+	unseen error // why the second look failed
+	err    error
+}
+
+// served is what the cache has.
+func served(e cache.Entry) landing { return landing{entry: e, hit: true, seen: e.Version} }
+
+func (l landing) payload() (Payload, error) {
+	p := Payload{Version: l.entry.Version, Seen: l.seen, Hit: l.hit}
+	if l.entry.Kind == cache.Absent {
+		return p, ErrNotFound
+	}
+	p.Bytes = l.entry.Payload
+	return p, nil
 }
 
 // flights are the loads of one key: at most one under way and one waiting for it to end.
@@ -29,13 +43,14 @@ type flight struct {
 	keys    []string
 	after   []*flight        // flights under way for some of the keys, to be waited for
 	need    map[string]int64 // by key, the highest version that a caller asks for; guarded by Raw.mu until departure
+	look    bool             // a session is aboard, so there must be a second look; likewise guarded
 	landed  chan struct{}
 	results map[string]landing // written before landed is closed
 }
 
 // load returns what the keys hold now, sharing flights with other callers. When ctx ends the flights go on for the others.
-func (r *Raw) load(ctx context.Context, keys []string, need func(string) int64) map[string]landing {
-	aboard, err := r.book(keys, need)
+func (r *Raw) load(ctx context.Context, keys []string, asked demand) map[string]landing {
+	aboard, err := r.book(keys, asked)
 	if err != nil {
 		return failed(keys, err)
 	}
@@ -52,7 +67,7 @@ func (r *Raw) load(ctx context.Context, keys []string, need func(string) int64) 
 }
 
 // book finds each key a flight that has not departed: one that waits already, or else one new flight for all the others.
-func (r *Raw) book(keys []string, need func(string) int64) (map[string]*flight, error) {
+func (r *Raw) book(keys []string, asked demand) (map[string]*flight, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -77,7 +92,8 @@ func (r *Raw) book(keys []string, need func(string) int64) (map[string]*flight, 
 				fresh.after = append(fresh.after, of.flying)
 			}
 		}
-		of.waiting.need[key] = max(of.waiting.need[key], need(key))
+		of.waiting.need[key] = max(of.waiting.need[key], asked.version(key))
+		of.waiting.look = of.waiting.look || asked.session != nil
 		aboard[key] = of.waiting
 	}
 	if len(fresh.keys) > 0 {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/lease"
 )
 
 //go:embed sql/versions.sql
@@ -44,6 +45,8 @@ type Config struct {
 	// LoadTimeout bounds a load, also when its callers would wait longer. Default 5 s; a fill after
 	// cache.Config.PlaceholderTTL is refused.
 	LoadTimeout time.Duration
+	// Leases is what reads with Within need. The reader does not close it. Default none.
+	Leases *lease.Client
 	// Log receives what goes wrong in the background. nil means no logs.
 	Log *zap.Logger
 }
@@ -136,37 +139,12 @@ type Payload struct {
 	Bytes []byte
 	// Version is the entry's label: the value is at least as new as this version of the key.
 	Version int64
+	// Seen is the highest version of the key that the value may be of: the label of a hit; for a load, the key's version when it was looked at again after
+	// the row. 0 says that it is not known, or that the key has no version: a load looks again only if it may fill the cache or is a session's
+	// (In), so not with Valkey down, and if Postgres fails by then there is the value, but no Seen.
+	Seen int64
 	// Hit says that it came from the cache.
 	Hit bool
-}
-
-// Option asks for more than a read gives by default.
-type Option func(*demand)
-
-// demand is what a read asks for beyond the default.
-type demand struct{ tokens []cache.Token }
-
-// AtLeast asks for a value that includes the write which gave the token, whatever the cache holds; of several tokens, the
-// writes of all. A miss or an older entry costs a read from Postgres, which refreshes the cache.
-func AtLeast(token cache.Token) Option {
-	return func(d *demand) { d.tokens = append(d.tokens, token) }
-}
-
-func demands(options []Option) demand {
-	var d demand
-	for _, option := range options {
-		option(&d)
-	}
-	return d
-}
-
-// version is the lowest version of key that the read may return.
-func (d demand) version(key string) int64 {
-	var need int64
-	for _, token := range d.tokens {
-		need = max(need, token.Version(key))
-	}
-	return need
 }
 
 // Get returns the key's payload, ErrNotFound when there is no row, a *cache.KeyError for a text that is no key, or a
@@ -175,25 +153,26 @@ func (r *Raw) Get(ctx context.Context, key string, options ...Option) (Payload, 
 	if err := cache.CheckKey(key); err != nil {
 		return Payload{}, err
 	}
-	need := demands(options).version(key)
-	if entry, err := r.cache.Get(ctx, key); err == nil && serves(entry, need) {
-		r.hits.Add(1)
-		return payload(entry, true)
+	asked := demands(options)
+	if err := r.leased(asked); err != nil {
+		return Payload{}, err
 	}
-	return r.miss(ctx, key, need)
+	if by := r.cache.Links(); r.proven(asked, by) {
+		if entry, err := r.cache.Get(ctx, key); err == nil && serves(entry, asked.version(key)) && r.same(asked, by) {
+			r.hits.Add(1)
+			return asked.accept(key, served(entry))
+		}
+	}
+	return r.miss(ctx, key, asked)
 }
 
-// miss loads the key, whatever the cache holds below need.
-func (r *Raw) miss(ctx context.Context, key string, need int64) (Payload, error) {
+// miss loads the key, whatever the cache holds below what is asked.
+func (r *Raw) miss(ctx context.Context, key string, asked demand) (Payload, error) {
 	if err := ctx.Err(); err != nil {
 		return Payload{}, err
 	}
 	r.misses.Add(1)
-	found := r.load(ctx, []string{key}, func(string) int64 { return need })[key]
-	if found.err != nil {
-		return Payload{}, found.err
-	}
-	return payload(found.entry, found.hit)
+	return asked.accept(key, r.load(ctx, []string{key}, asked.fresh())[key])
 }
 
 // GetMany returns the payloads of those keys that have a row. What the cache holds costs one MGET, the rest one load.
@@ -205,6 +184,9 @@ func (r *Raw) GetMany(ctx context.Context, keys []string, options ...Option) (ma
 		}
 	}
 	asked := demands(options)
+	if err := r.leased(asked); err != nil {
+		return nil, err
+	}
 	got := make(map[string]Payload, len(keys))
 	missing := r.hitMany(ctx, keys, asked, got)
 	if len(missing) == 0 {
@@ -214,12 +196,19 @@ func (r *Raw) GetMany(ctx context.Context, keys []string, options ...Option) (ma
 		return got, err
 	}
 	r.misses.Add(int64(len(missing)))
-	return got, collect(r.load(ctx, missing, asked.version), missing, got)
+	return got, collect(r.load(ctx, missing, asked.fresh()), missing, asked, got)
 }
 
 // hitMany puts what the cache may serve into got and returns the other keys, each once.
 func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, got map[string]Payload) []string {
-	entries, err := r.cache.GetMany(ctx, keys)
+	by := r.cache.Links()
+	var entries []cache.Entry
+	believed := r.proven(asked, by)
+	if believed {
+		var err error
+		entries, err = r.cache.GetMany(ctx, keys)
+		believed = err == nil && r.same(asked, by)
+	}
 	seen := make(map[string]bool, len(keys))
 	var missing []string
 	for i, key := range keys {
@@ -227,12 +216,12 @@ func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, got map[
 			continue
 		}
 		seen[key] = true
-		if err != nil || !serves(entries[i], asked.version(key)) {
+		if !believed || !serves(entries[i], asked.version(key)) {
 			missing = append(missing, key)
 			continue
 		}
 		r.hits.Add(1)
-		if p, err := payload(entries[i], true); err == nil {
+		if p, err := asked.accept(key, served(entries[i])); err == nil {
 			got[key] = p
 		}
 	}
@@ -240,16 +229,16 @@ func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, got map[
 }
 
 // collect adds what was loaded to got. Keys that failed make one error.
-func collect(found map[string]landing, keys []string, got map[string]Payload) error {
+func collect(found map[string]landing, keys []string, asked demand, got map[string]Payload) error {
 	var failed []string
 	var cause error
 	for _, key := range keys {
-		if err := found[key].err; err != nil {
-			failed, cause = append(failed, key), err
-			continue
-		}
-		if p, err := payload(found[key].entry, found[key].hit); err == nil {
+		p, err := asked.accept(key, found[key])
+		switch {
+		case err == nil:
 			got[key] = p
+		case !errors.Is(err, ErrNotFound) || found[key].err != nil:
+			failed, cause = append(failed, key), err
 		}
 	}
 	if failed == nil {
@@ -264,11 +253,4 @@ func collect(found map[string]landing, keys []string, got map[string]Payload) er
 // serves reports whether the entry answers a read that may not get an older version than need.
 func serves(e cache.Entry, need int64) bool {
 	return e.Hit() && (e.Version >= need || mutant.On("at-least"))
-}
-
-func payload(e cache.Entry, hit bool) (Payload, error) {
-	if e.Kind == cache.Absent {
-		return Payload{Version: e.Version, Hit: hit}, ErrNotFound
-	}
-	return Payload{Bytes: e.Payload, Version: e.Version, Hit: hit}, nil
 }

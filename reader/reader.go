@@ -67,6 +67,8 @@ type Item[T any] struct {
 	Value T
 	// Version is the entry's label: the value is at least as new as this version of the key.
 	Version int64
+	// Seen is the highest version of the key that the value may be of, 0 where that is not known: see Payload.
+	Seen int64
 	// Hit says that it came from the cache.
 	Hit bool
 }
@@ -76,7 +78,7 @@ type Item[T any] struct {
 func (r *Reader[T]) Get(ctx context.Context, key string, options ...Option) (Item[T], error) {
 	p, err := r.raw.Get(ctx, key, options...)
 	if err != nil {
-		return Item[T]{Version: p.Version, Hit: p.Hit}, err
+		return Item[T]{Version: p.Version, Seen: p.Seen, Hit: p.Hit}, err
 	}
 	item, err := r.item(p)
 	if err == nil || !p.Hit {
@@ -86,8 +88,10 @@ func (r *Reader[T]) Get(ctx context.Context, key string, options ...Option) (Ite
 	if err := r.raw.cache.Drop(ctx, key); err != nil {
 		r.raw.log.Debug("drop_failed", zap.String("key", key), zap.Error(err))
 	}
-	if p, err = r.raw.miss(ctx, key, p.Version+1); err != nil {
-		return Item[T]{}, err
+	asked := demands(options)
+	asked.above = p.Version + 1
+	if p, err = r.raw.miss(ctx, key, asked); err != nil {
+		return Item[T]{Version: p.Version, Seen: p.Seen, Hit: p.Hit}, err
 	}
 	return r.item(p)
 }
@@ -115,7 +119,7 @@ func (r *Reader[T]) item(p Payload) (Item[T], error) {
 	if err != nil {
 		return Item[T]{}, fmt.Errorf("decoding the payload: %w", err)
 	}
-	return Item[T]{Value: v, Version: p.Version, Hit: p.Hit}, nil
+	return Item[T]{Value: v, Version: p.Version, Seen: p.Seen, Hit: p.Hit}, nil
 }
 
 // Stats returns the reader's counters.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/chaos/history"
+	"github.com/tidelock-cache/tidelock/reader"
 )
 
 // errMax is how much of an error's text goes into the history.
@@ -17,7 +18,9 @@ type client struct {
 	*driver
 	number int
 	rng    *rand.Rand
-	seen   map[string]int64 // by key, the highest version that it has read or written
+	// session is what its session reads go by; seen, by key, the highest version that one of them returned or that it has written.
+	session *reader.Session
+	seen    map[string]int64
 }
 
 // run takes steps until ctx ends. The calls of a step are not ended by it, so that their outcomes are known.
@@ -66,13 +69,18 @@ func (c *client) writeOne(ctx context.Context) error {
 	if failure != nil {
 		return nil
 	}
+	c.session.Wrote(token)
 	text := token.String()
 	for _, op := range t.ops {
 		c.seen[op.Key] = max(c.seen[op.Key], op.Version)
 		c.recent.add(acked{key: op.Key, version: op.Version, token: text})
 	}
 	if c.chance(c.cfg.Writes.ReadBack) {
-		return c.read(ctx, c.backTo(t.ops[c.rng.IntN(len(t.ops))], token))
+		q, err := c.backTo(t.ops[c.rng.IntN(len(t.ops))], token)
+		if err != nil {
+			return err
+		}
+		return c.read(ctx, q)
 	}
 	return nil
 }

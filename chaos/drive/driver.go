@@ -10,7 +10,9 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/chaos/history"
+	"github.com/tidelock-cache/tidelock/reader"
 )
 
 // driver is what the clients of a process share.
@@ -67,5 +69,6 @@ func (d *driver) run(ctx context.Context) error {
 func (d *driver) newClient(number int) *client {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(d.cfg.Process))
-	return &client{driver: d, number: number, rng: rand.New(rand.NewPCG(d.cfg.Seed, h.Sum64()+uint64(number))), seen: make(map[string]int64)}
+	return &client{driver: d, number: number, rng: rand.New(rand.NewPCG(d.cfg.Seed, h.Sum64()+uint64(number))),
+		session: reader.NewSession(cache.Token{}), seen: make(map[string]int64)}
 }

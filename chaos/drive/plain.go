@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/reader"
 )
 
 // plain is how teams do without Tidelock: the row is committed, then the cache is set or its key deleted, or there is no cache. An error of the
@@ -101,7 +102,7 @@ func (s *plain) transact(ctx context.Context, conn *pgxpool.Conn, t *transaction
 	return payloads, committed(tx.Commit(ctx))
 }
 
-func (s *plain) read(ctx context.Context, keys []string, _ cache.Token) []found {
+func (s *plain) read(ctx context.Context, keys []string, _ reader.Option) []found {
 	results := make([]found, len(keys))
 	for i, key := range keys {
 		results[i] = s.readOne(ctx, key)

@@ -2,22 +2,24 @@ package drive
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/chaos/history"
+	"github.com/tidelock-cache/tidelock/reader"
 )
 
-// manyKeys is how many rows a read of several asks for.
-const manyKeys = 3
+const (
+	manyKeys = 3   // are asked for by a read of several
+	moves    = 0.2 // is the share of a session's reads before which it moves, as if to another process
+)
 
 // query is a read to be done.
 type query struct {
-	level history.Level
-	keys  []string
-	needs map[string]int64 // the versions that the token asks for
-	token cache.Token
+	level  history.Level
+	keys   []string
+	needs  map[string]int64 // the versions that it must get
+	demand reader.Option
 }
 
 // readOne reads a row, or several, at one of the levels.
@@ -44,33 +46,37 @@ func (c *client) ask(keys []string) (query, error) {
 		}
 		token, err := a.parse()
 		keys = append([]string{a.key}, slices.DeleteFunc(keys[1:], func(key string) bool { return key == a.key })...)
-		return query{level: history.Token, keys: keys, needs: map[string]int64{a.key: a.version}, token: token}, err
+		return query{level: history.Token, keys: keys, needs: map[string]int64{a.key: a.version}, demand: reader.AtLeast(token)}, err
 	case 2:
-		return c.session(keys), nil
+		return c.inSession(keys)
 	}
-	return query{level: history.Default, keys: keys}, nil
+	return query{level: history.Default, keys: keys, demand: reader.In(nil)}, nil
 }
 
-// session asks for what the client has seen or written.
-func (c *client) session(keys []string) query {
-	q := query{level: history.Session, keys: keys, needs: make(map[string]int64)}
+// inSession asks for what the client's session has seen or written.
+func (c *client) inSession(keys []string) (query, error) {
+	if c.chance(moves) {
+		token, err := cache.ParseToken(c.session.Token().String())
+		if err != nil {
+			return query{}, err
+		}
+		c.session = reader.NewSession(token)
+	}
+	q := query{level: history.Session, keys: keys, needs: make(map[string]int64), demand: reader.In(c.session)}
 	for _, key := range keys {
 		if seen := c.seen[key]; seen > 0 {
 			q.needs[key] = seen
 		}
 	}
-	if len(q.needs) > 0 {
-		q.token = cache.NewToken(maps.All(q.needs))
-	}
-	return q
+	return q, nil
 }
 
 // backTo asks for a row that the client has just written.
-func (c *client) backTo(op history.Op, token cache.Token) query {
+func (c *client) backTo(op history.Op, token cache.Token) (query, error) {
 	if c.chance(0.5) {
-		return query{level: history.Token, keys: []string{op.Key}, needs: map[string]int64{op.Key: op.Version}, token: token}
+		return query{level: history.Token, keys: []string{op.Key}, needs: map[string]int64{op.Key: op.Version}, demand: reader.AtLeast(token)}, nil
 	}
-	return c.session([]string{op.Key})
+	return c.inSession([]string{op.Key})
 }
 
 // read does a query and records it.
@@ -79,7 +85,7 @@ func (c *client) read(ctx context.Context, q query) error {
 	begin := history.Now()
 	bounded, cancel := context.WithTimeout(ctx, c.cfg.timeout())
 	defer cancel()
-	results := c.subject.read(bounded, q.keys, q.token)
+	results := c.subject.read(bounded, q.keys, q.demand)
 	end := history.Now()
 	for i, f := range results {
 		op := c.op(history.Read, q.keys[i])
@@ -88,7 +94,9 @@ func (c *client) read(ctx context.Context, q query) error {
 		if f.err != nil {
 			op.Outcome, op.Err = history.Fail, excerpt(f.err)
 		}
-		c.seen[op.Key] = max(c.seen[op.Key], f.version)
+		if q.level == history.Session {
+			c.seen[op.Key] = max(c.seen[op.Key], f.version)
+		}
 		ops[i] = op
 	}
 	return c.history.Return(ops...)

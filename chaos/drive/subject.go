@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/chaos/history"
+	"github.com/tidelock-cache/tidelock/reader"
 	"github.com/tidelock-cache/tidelock/writer"
 )
 
@@ -19,8 +20,8 @@ type subject interface {
 	// write does a transaction and completes its operations with what the writer knows of them afterwards. After an error that is writer.ErrUnknown it may
 	// have happened, after any other it has not. The token is zero where there are none.
 	write(ctx context.Context, t *transaction) (cache.Token, error)
-	// read returns what each row holds, not older than the token.
-	read(ctx context.Context, keys []string, atLeast cache.Token) []found
+	// read returns what each row holds. A subject without versions cannot meet the demand.
+	read(ctx context.Context, keys []string, demand reader.Option) []found
 	// close ends all background work.
 	close()
 }

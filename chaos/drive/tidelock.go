@@ -93,11 +93,11 @@ func (s *tidelock) close() {
 	}
 }
 
-func (s *tidelock) read(ctx context.Context, keys []string, atLeast cache.Token) []found {
+func (s *tidelock) read(ctx context.Context, keys []string, demand reader.Option) []found {
 	if len(keys) > 1 {
-		return s.readMany(ctx, keys, atLeast)
+		return s.readMany(ctx, keys, demand)
 	}
-	p, err := s.reader.Get(ctx, keys[0], reader.AtLeast(atLeast))
+	p, err := s.reader.Get(ctx, keys[0], demand)
 	switch {
 	case errors.Is(err, reader.ErrNotFound):
 		return []found{{version: p.Version, hit: p.Hit}}
@@ -108,8 +108,8 @@ func (s *tidelock) read(ctx context.Context, keys []string, atLeast cache.Token)
 }
 
 // readMany returns what could be read, even when the rest could not.
-func (s *tidelock) readMany(ctx context.Context, keys []string, atLeast cache.Token) []found {
-	payloads, err := s.reader.GetMany(ctx, keys, reader.AtLeast(atLeast))
+func (s *tidelock) readMany(ctx context.Context, keys []string, demand reader.Option) []found {
+	payloads, err := s.reader.GetMany(ctx, keys, demand)
 	partly, named := errors.AsType[*reader.LoadError](err)
 	results := make([]found, len(keys))
 	for i, key := range keys {

@@ -34,7 +34,7 @@ const (
 	Default Level = "default"
 	// Token sees the write whose token it passes.
 	Token Level = "token"
-	// Session passes the highest versions that its client has seen or written, so it never goes back.
+	// Session is a read of its client's session, which never goes back; now and then the session goes on from its token, as in another process.
 	Session Level = "session"
 )
 

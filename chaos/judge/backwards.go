@@ -38,10 +38,12 @@ type client struct {
 // session is what a client has seen or written of a key.
 type session struct {
 	version, n int64
-	last       *history.Op // with that version
+	byVersion  *history.Op // with that version
+	byN        *history.Op // with that N
 }
 
-// checkSessions holds that the versions which a client's session reads return do not go down, nor below what it wrote.
+// checkSessions holds that what a client's session reads return does not go back, neither behind each other nor behind what it wrote: by their
+// versions, and by N, for a read from Postgres may return more than its label says. A subject without versions promises nothing of the kind.
 func (k *key) checkSessions() {
 	var asked []*read
 	for _, r := range k.reads {
@@ -62,23 +64,37 @@ func (k *key) checkSessions() {
 		}
 		return s
 	}
-	sweep(k.acked, asked, func(w *write) { of(w.Op).saw(w.Op) }, func(r *read) {
-		s := of(r.Op)
-		switch {
-		case s.version > r.Version && !k.sees(r, s.version):
-			k.violated(Backwards, []*history.Op{r.Op, s.last}, "%v is of a session that had seen more, %v: version %d", s.version)
-		case r.N > 0 && r.N < s.n:
-			k.counts.SessionBack++
-		}
-		s.saw(r.Op)
-	})
+	if !k.versioned {
+		sweep(k.acked, asked, func(w *write) { of(w.Op).saw(w.Op, w.N) }, func(r *read) {
+			if s := of(r.Op); r.N > 0 && r.N < s.n {
+				k.counts.SessionBack++
+			}
+			of(r.Op).saw(r.Op, r.N)
+		})
+		return
+	}
+	sweep(k.acked, asked, func(w *write) { of(w.Op).saw(w.Op, w.after) }, func(r *read) { k.checkSession(of(r.Op), r) })
 }
 
-func (s *session) saw(op *history.Op) {
-	if op.Version > s.version {
-		s.version, s.last = op.Version, op
+// checkSession holds that a read is not behind its session.
+func (k *key) checkSession(s *session, r *read) {
+	switch n := k.reaches(r); {
+	case s.version > r.Version && !k.sees(r, s.version):
+		k.violated(Backwards, []*history.Op{r.Op, s.byVersion}, "%v is of a session that had seen more, %v: version %d", s.version)
+	case n < s.n:
+		k.violated(Backwards, []*history.Op{r.Op, s.byN}, "%v is of a session that had seen a newer row, %v: N %d", s.n)
 	}
-	s.n = max(s.n, op.N)
+	s.saw(r.Op, k.lowest(r, s.n))
+}
+
+// saw notes an operation of the session, and the N that it is not below.
+func (s *session) saw(op *history.Op, n int64) {
+	if op.Version > s.version {
+		s.version, s.byVersion = op.Version, op
+	}
+	if n > s.n {
+		s.n, s.byN = n, op
+	}
 }
 
 // checkNeeds holds that a read which names a version gets at least that.

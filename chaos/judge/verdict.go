@@ -73,8 +73,8 @@ type Counts struct {
 	// was behind.
 	StaleTime   time.Duration
 	StaleWrites int64
-	// SessionBack are the session reads that saw an older row than an earlier one of the same session, though under no lower label: a
-	// read from Postgres may return more than its label says.
+	// SessionBack are the session reads that saw an older row than an earlier one of the same session, with a subject that has no versions and so
+	// promises nothing else.
 	SessionBack int64
 	// NoFinal are the keys whose end is not known.
 	NoFinal int64

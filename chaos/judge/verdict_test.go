@@ -26,10 +26,10 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// TestSessionContent: a session read that was labelled lower than what it saw, and then one of that label.
-func TestSessionContent(t *testing.T) {
+// TestSessionWithoutVersions only counts that a session goes back.
+func TestSessionWithoutVersions(t *testing.T) {
 	t.Parallel()
-	v := Judge(trialOf(nil, nil, written(at(history.Session, by(1, get(2, 2, 5, 5, 6))), at(history.Session, by(1, hit(1, 1, 5, 7, 8))))...))
+	v := Judge(trialOf(nil, nil, put(1, 1, 0, 1, 2), put(2, 2, 0, 3, 4), at(history.Session, by(1, get(2, 2, 0, 5, 6))), at(history.Session, by(1, get(1, 1, 0, 7, 8)))))
 	clean(t, v)
 	if v.Counts.SessionBack != 1 {
 		t.Errorf("%+v", v.Counts)
