@@ -149,7 +149,6 @@ func TestMissingSchema(t *testing.T) {
 		"Latest": func() error { _, err := outbox.Latest(ctx, db, []string{"k"}); return err },
 		"Take":   func() error { _, _, err := outbox.Take(ctx, db, 1, time.Second); return err },
 		"Read":   func() error { _, err := outbox.Read(ctx, db, []int64{1}); return err },
-		"Forget": func() error { return outbox.Forget(ctx, db, []int64{1}) },
 		"Count":  func() error { _, err := outbox.Count(ctx, db); return err },
 		"List":   func() error { _, err := outbox.List(ctx, db, outbox.Filter{}, 1); return err },
 		"Prune":  func() error { _, err := outbox.Prune(ctx, db, time.Hour); return err },

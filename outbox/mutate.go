@@ -8,12 +8,14 @@ var (
 	recordText = mutate(recordSQL, `ORDER BY change.key COLLATE "C"`)
 	floorText  = mutateFloor(floorSQL)
 	// Those of the guardian.
-	officeText   = mutant.Text("safe-version-by-xid", officeSQL, "pg_snapshot_xmin(pg_current_snapshot()) AS xmin", "'9223372036854775807'::xid8 AS xmin")
-	repairedText = mutant.Text("repair-of-one-doubt", repairedSQL, "AND doubts = $3", "AND $3 > 0")
-	horizonText  = mutateHorizon(horizonSQL)
-	movedText    = mutateMoved(movedSQL)
-	retireText   = mutateOnRecord(retireSQL)
-	setAsideText = mutateOnRecord(setAsideSQL)
+	officeText     = mutant.Text("safe-version-by-xid", officeSQL, "pg_snapshot_xmin(pg_current_snapshot()) AS xmin", "'9223372036854775807'::xid8 AS xmin")
+	repairedText   = mutant.Text("repair-of-one-doubt", repairedSQL, "AND doubts = $3", "AND $3 > 0")
+	horizonText    = mutateHorizon(horizonSQL)
+	movedText      = mutateMoved(movedSQL)
+	claimText      = mutateClaim(claimSQL)
+	claimNamedText = mutateClaim(claimNamedSQL)
+	retireText     = mutateOnRecord(retireSQL)
+	setAsideText   = mutateOnRecord(setAsideSQL)
 )
 
 func mutate(sql, order string) string {
@@ -25,6 +27,10 @@ func mutate(sql, order string) string {
 func mutateFloor(sql string) string {
 	sql = mutant.Text("floor-by-xid", sql, "WHERE at < clock_timestamp() - $1::interval AND xid <= pg_snapshot_xmin(pg_current_snapshot())),", "WHERE at < clock_timestamp() - $1::interval),")
 	return mutant.Text("floor-below-pending", sql, "(SELECT min(version) - 1 FROM tidelock.outbox WHERE aside IS NULL)", "NULL")
+}
+
+func mutateClaim(sql string) string {
+	return mutant.Text("superseded-waits", sql, "NOT EXISTS (SELECT 1 FROM tidelock.outbox n WHERE n.version = v.version AND n.aside IS NULL)", "true")
 }
 
 func mutateHorizon(sql string) string {

@@ -20,8 +20,6 @@ var (
 	readSQL string
 	//go:embed sql/retire.sql
 	retireSQL string
-	//go:embed sql/forget.sql
-	forgetSQL string
 	//go:embed sql/lost.sql
 	lostSQL string
 	//go:embed sql/release.sql
@@ -42,17 +40,17 @@ type Claim struct {
 	Size     int // of the payload, bytes
 }
 
-// Take claims up to limit due records for the length of lease: nobody else gets them until then. Of each key it keeps
-// the latest and retires the rest. It returns the claims, and how many records it looked at: limit means there may be more.
+// Take claims up to limit due records for the length of lease: nobody else gets them until then. Of each key it claims the latest; the rest is
+// deleted once that one is settled. It returns the claims, and how many records it looked at: limit means there may be more.
 func Take(ctx context.Context, db DB, limit int, lease time.Duration) ([]Claim, int, error) {
-	rows, err := db.Query(ctx, claimSQL, limit, lease)
+	rows, err := db.Query(ctx, claimText, limit, lease)
 	return collectClaims(rows, err)
 }
 
 // TakeNamed claims these records, whether they are due or not: their writer knows that its own try has failed. Those that a relay has
 // already are left to it.
 func TakeNamed(ctx context.Context, db DB, versions []int64, lease time.Duration) ([]Claim, int, error) {
-	rows, err := db.Query(ctx, claimNamedSQL, sorted(versions), lease)
+	rows, err := db.Query(ctx, claimNamedText, sorted(versions), lease)
 	return collectClaims(rows, err)
 }
 
@@ -134,12 +132,6 @@ func Recall(ctx context.Context, db DB, settled []Settled, drop func(ctx context
 		}
 	}
 	return err
-}
-
-// Forget deletes records of which a newer version is committed, which has a record of its own or is settled.
-func Forget(ctx context.Context, db DB, versions []int64) error {
-	_, err := db.Exec(ctx, forgetSQL, sorted(versions))
-	return wrap("forgetting records", err)
 }
 
 func columnsOfSettled(settled []Settled) (versions []int64, keys, servers, reasons []string) {

@@ -21,10 +21,20 @@ func TestTakeKeepsTheNewestOfEachKey(t *testing.T) {
 	newest := []int64{one(t, db, "a"), one(t, db, "b")}
 	got, seen := take(t, db, 10, time.Hour)
 	sameSet(t, "claimed", got, newest)
-	sameSet(t, "left in the outbox", pending(t, db), newest)
 	if seen != 5 {
 		t.Errorf("looked at %d records, want 5", seen)
 	}
+	due := func() {
+		exec(t, db, "UPDATE tidelock.outbox SET due_at = now()")
+		take(t, db, 10, time.Hour)
+	}
+	due()
+	if got := pending(t, db); len(got) != 5 {
+		t.Errorf("left in the outbox while nothing is settled: %v", got)
+	}
+	retire(t, db, newest[0])
+	due()
+	sameSet(t, "left in the outbox once the newest is settled", pending(t, db), newest[1:])
 }
 
 // TestUncommittedSupersedesNothing: the newer version may yet be rolled back.

@@ -96,13 +96,12 @@ func (r *Relay) settle(ctx context.Context, claims []outbox.Claim) error {
 	for _, record := range records {
 		if record.Superseded && !mutant.On("relay-skip-superseded") {
 			superseded = append(superseded, record.Version)
-			r.superseded.Add(1)
 			continue
 		}
 		live = append(live, record)
 	}
 	if len(superseded) > 0 {
-		if err := outbox.Forget(ctx, r.cfg.DB, superseded); err != nil {
+		if err := outbox.Release(ctx, r.cfg.DB, superseded, 0); err != nil { // who claims them next deletes them, or puts them off
 			return err
 		}
 	}

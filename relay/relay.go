@@ -101,7 +101,7 @@ func (c Config) validate() error {
 type Stats struct {
 	Taken      int64 // records claimed
 	Settled    int64 // records brought to the cache, or found to be there
-	Superseded int64 // records retired because their key has a newer version
+	Superseded int64 // times that a record was passed over because its key has a newer version; it is deleted once that one is settled
 	Released   int64 // records given back after a failure
 	Aside      int64 // records set aside
 	Pruned     int64 // versions forgotten

@@ -16,6 +16,7 @@ property() {
 	case $1 in
 	*'con==ver'*) echo label ;;
 	*'con>=high'*) echo forward ;;
+	*'>=floor'*) echo linear ;;
 	*'<=db'* | *'<=row'*) echo bound ;;
 	*made* | *'row<='*) echo healed ;;
 	*) echo settled ;;

@@ -50,6 +50,7 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"horizon-below-pending", "relay", "TestWhatIsNotSettledHoldsTheHorizon"},
 	{"horizon-below-mark", "outbox", "TestXidsThatComeBack"},
 	{"canary-ahead", "relay", "TestStrangeCanary"},
+	{"superseded-waits", "outbox", "TestTakeKeepsTheNewestOfEachKey"},
 	{"within-proven", "reader", "TestWithin"},
 	{"run-id-compared", "reader", "TestWithinOnAnotherServer"},
 	{"proof-by-version", "lease", "TestProof"},

@@ -1,4 +1,5 @@
--- Takes due records: deletes those whose key has a newer version, leases the others.
+-- Takes due records: leases those that are their key's latest. Those whose key has a newer version are deleted once that one is settled; until
+-- then they are put off, for they tell since when the key is not settled.
 -- $1 the most to take, $2 the lease. It need not wait for the disk: what a crash takes back is done again, and harmless.
 WITH due AS MATERIALIZED (
     SELECT version, key, kind, allocate, octet_length(payload) AS size
@@ -8,12 +9,16 @@ WITH due AS MATERIALIZED (
     LIMIT $1
     FOR UPDATE OF outbox SKIP LOCKED
 ), judged AS MATERIALIZED (
-    SELECT due.*, v.version IS DISTINCT FROM due.version AS superseded
+    SELECT due.*, v.version IS DISTINCT FROM due.version AS superseded,
+           NOT EXISTS (SELECT 1 FROM tidelock.outbox n WHERE n.version = v.version AND n.aside IS NULL) AS settled
     FROM due LEFT JOIN tidelock.versions v USING (key)
 ), retired AS (
-    DELETE FROM tidelock.outbox o USING judged WHERE o.version = judged.version AND judged.superseded
+    DELETE FROM tidelock.outbox o USING judged WHERE o.version = judged.version AND judged.superseded AND judged.settled
 ), leased AS (
     UPDATE tidelock.outbox o SET due_at = clock_timestamp() + $2::interval, attempts = o.attempts + 1
     FROM judged WHERE o.version = judged.version AND NOT judged.superseded
+), put_off AS (
+    UPDATE tidelock.outbox o SET due_at = clock_timestamp() + interval '500 ms', attempts = o.attempts + 1
+    FROM judged WHERE o.version = judged.version AND judged.superseded AND NOT judged.settled
 )
 SELECT version, key, allocate AND kind <> 'invalidate', coalesce(size, 0), superseded FROM judged
