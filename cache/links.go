@@ -83,7 +83,7 @@ func (l *links) hook(option *valkey.ClientOption) {
 		if err != nil {
 			return nil, err
 		}
-		run, serves, err := whoIs(conn, &asked, orDefault(dialer.Timeout, time.Second))
+		run, serves, err := whoIs(ctx, conn, &asked, orDefault(dialer.Timeout, time.Second))
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("asking %s who it is: %w", address, err), conn.Close())
 		}
@@ -103,11 +103,17 @@ func dialPlain(ctx context.Context, address string, dialer *net.Dialer, config *
 	return dialer.DialContext(ctx, "tcp", address)
 }
 
-// whoIs asks a server on a fresh connection for its run id. A sentinel serves nobody.
-func whoIs(conn net.Conn, option *valkey.ClientOption, timeout time.Duration) (run string, serves bool, err error) {
+// whoIs asks a server on a fresh connection for its run id. A sentinel serves nobody. It waits no longer than the call that the connection is made for.
+func whoIs(ctx context.Context, conn net.Conn, option *valkey.ClientOption, timeout time.Duration) (run string, serves bool, err error) {
 	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return "", false, err
 	}
+	detach := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) }) // fails on a closed connection, which waits for nothing
+	defer func() {
+		if !detach() && err == nil {
+			err = ctx.Err() // the deadline may have been set after it was cleared
+		}
+	}()
 	in := bufio.NewReader(conn)
 	user, password, err := credentials(conn, option)
 	if err != nil {
