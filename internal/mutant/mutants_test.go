@@ -110,7 +110,7 @@ func TestEveryRuleIsListed(t *testing.T) {
 		listed[m.rule] = true
 	}
 	found := make(map[string]bool)
-	for _, pkg := range []string{"cache", "outbox", "reader", "relay", "writer"} {
+	for _, pkg := range []string{"cache", "lease", "outbox", "reader", "relay", "writer"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", pkg, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no sources of %s: %v", pkg, err)
