@@ -12,10 +12,12 @@ import (
 )
 
 var (
-	//go:embed sql/claim.sql
-	claimSQL string
+	//go:embed sql/claim_due.sql
+	claimDueSQL string
 	//go:embed sql/claim_named.sql
 	claimNamedSQL string
+	//go:embed sql/claim.sql
+	claimSQL string
 	//go:embed sql/read.sql
 	readSQL string
 	//go:embed sql/retire.sql
@@ -43,7 +45,7 @@ type Claim struct {
 // Take claims up to limit due records for the length of lease: nobody else gets them until then. Of each key it claims the latest; the rest is
 // deleted once that one is settled. It returns the claims, and how many records it looked at: limit means there may be more.
 func Take(ctx context.Context, db DB, limit int, lease time.Duration) ([]Claim, int, error) {
-	rows, err := db.Query(ctx, claimText, limit, lease)
+	rows, err := db.Query(ctx, claimDueText, limit, lease)
 	return collectClaims(rows, err)
 }
 

@@ -43,7 +43,7 @@ func recognize(sql string) statement {
 		return commit
 	case strings.HasPrefix(sql, "DELETE FROM tidelock.outbox"):
 		return retire
-	case strings.HasPrefix(sql, "WITH due AS"), strings.HasPrefix(sql, "WITH named AS"):
+	case strings.HasPrefix(sql, "WITH due AS"):
 		return take
 	case strings.HasPrefix(sql, "SELECT o.version, o.key"):
 		return read

@@ -1,13 +1,6 @@
--- Takes due records: leases those that are their key's latest. Those whose key has a newer version are deleted once that one is settled; until
--- then they are put off, for they tell since when the key is not settled.
--- $1 the most to take, $2 the lease. It need not wait for the disk: what a crash takes back is done again, and harmless.
-WITH due AS MATERIALIZED (
-    SELECT version, key, kind, allocate, octet_length(payload) AS size
-    FROM tidelock.outbox, (SELECT set_config('synchronous_commit', 'off', true)) hint
-    WHERE due_at <= now() AND aside IS NULL
-    ORDER BY due_at
-    LIMIT $1
-    FOR UPDATE OF outbox SKIP LOCKED
+-- What becomes of the records that claim_due.sql or claim_named.sql has found: those that are their key's latest are leased for $2. Those whose
+-- key has a newer version are deleted once that one is settled; until then they are put off, for they tell since when the key is not settled.
+-- It need not wait for the disk: what a crash takes back is done again, and harmless.
 ), judged AS MATERIALIZED (
     SELECT due.*, v.version IS DISTINCT FROM due.version AS superseded,
            NOT EXISTS (SELECT 1 FROM tidelock.outbox n WHERE n.version = v.version AND n.aside IS NULL) AS settled
