@@ -141,24 +141,13 @@ func whoIs(ctx context.Context, conn net.Conn, option *valkey.ClientOption, time
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return "", false, err
 	}
-	return infoField(info, "run_id"), infoField(info, modeField(info)) != "sentinel", nil
+	return runIDIn(info), !strings.Contains(info, "_mode:sentinel"), nil
 }
 
-// modeField is what the server calls its mode: older ones of Redis have another name for it.
-func modeField(info string) string {
-	if strings.Contains(info, "server_mode:") {
-		return "server_mode"
-	}
-	return "redis_mode"
-}
-
-func infoField(info, name string) string {
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
+func runIDIn(info string) string {
+	_, rest, _ := strings.Cut(info, "run_id:")
+	run, _, _ := strings.Cut(rest, "\r\n")
+	return run
 }
 
 // credentials are those that the library will use.

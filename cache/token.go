@@ -45,7 +45,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func NewToken(versions iter.Seq2[string, int64]) Token {
 	highest := make(map[uint64]int64)
 	for key, version := range versions {
-		highest[KeyHash(key)] = max(highest[KeyHash(key)], version)
+		hash := KeyHash(key)
+		highest[hash] = max(highest[hash], version)
 	}
 	var t Token
 	for hash, version := range highest {

@@ -161,8 +161,7 @@ func awaitCanary(ctx context.Context, s *Stage) error {
 }
 
 // burnXIDs rolls back transactions in a loop, some thousands a second, which takes an xid each and leaves nothing on the disk while there is room in the
-// buffers of the log. It goes on in the background,
-// until the server is killed or the most is over.
+// buffers of the log. It goes on in the background, until the server is killed or the most is over.
 func burnXIDs(d, most time.Duration) Fault {
 	return func(ctx context.Context, s *Stage) error {
 		conn, err := pgx.Connect(ctx, s.databaseAt())

@@ -27,7 +27,6 @@ type trust struct {
 	proof   lease.Proof
 	term    int64
 	history string
-	drain   time.Duration // when the draining began; 0 while there is none
 }
 
 // kept takes note that the office was kept by a statement that was sent at a time. A new term, or another history of the database, begins with no
@@ -37,7 +36,7 @@ func (t *trust) kept(sent time.Duration, o outbox.Office) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.machine == nil || t.term != o.Term || t.history != o.History {
-		t.machine, t.proof, t.term, t.history, t.drain = lease.NewGuardian(lease.Now(), t.cfg.guardLease()), lease.Proof{}, o.Term, o.History, 0
+		t.machine, t.proof, t.term, t.history = lease.NewGuardian(lease.Now(), t.cfg.guardLease()), lease.Proof{}, o.Term, o.History
 		t.told = ""
 	}
 	t.machine.Kept(sent, t.cfg.guardLease())
@@ -119,11 +118,9 @@ func (t *trust) next(well []cache.Server) (action lease.Action, phase lease.Phas
 
 // drained ends the draining once all that was committed before it began is settled.
 func (t *trust) drained(now time.Duration, well []cache.Server) {
-	if _, since, _ := t.machine.State(); t.drain < since {
-		t.drain = since
-	}
+	_, began, _ := t.machine.State()
 	settled, known := t.proof.Settled()
-	if !known || settled < t.drain || well == nil {
+	if !known || settled < began || well == nil {
 		return
 	}
 	runs := make([]string, len(well))
