@@ -154,7 +154,7 @@ func (r *Relay) close(ctx context.Context, records []outbox.Record, replies []ca
 			r.log.Warn("record_set_aside", zap.String("key", record.Key), zap.Int64("version", record.Version), zap.Error(reply.Err))
 		case reply.Outcome.Done() || mutant.On("relay-retire-after-settled"):
 			done = append(done, settled)
-		case errors.Is(reply.Err, cache.ErrUnavailable):
+		case errors.Is(reply.Err, cache.ErrUnavailable) || ctx.Err() != nil: // it is not the record's fault
 			later = append(later, record.Version)
 			attempts = max(attempts, record.Attempts)
 		default:

@@ -67,10 +67,8 @@ func (r *Relay) hand(ctx context.Context, claims []outbox.Claim, seen int) error
 	pieces := chunks(claims, r.cfg.chunkRecords(), r.cfg.chunkBytes())
 	for i, piece := range pieces {
 		if err := r.publish(ctx, encodeChunk(piece)); err != nil {
-			bounded, cancel := bounded(ctx, callTimeout)
-			defer cancel()
 			for _, rest := range pieces[i:] {
-				r.release(bounded, versionsOf(rest), 0)
+				r.release(ctx, versionsOf(rest), 0)
 			}
 			return fmt.Errorf("publishing a chunk: %w", err)
 		}
@@ -78,11 +76,13 @@ func (r *Relay) hand(ctx context.Context, claims []outbox.Claim, seen int) error
 	return nil
 }
 
-// release gives records back. If Postgres does not hear of it, they are due when their lease ends.
+// release gives records back, also when the time is up that ctx gave for settling them. If Postgres does not hear of it, they are due when their lease ends.
 func (r *Relay) release(ctx context.Context, versions []int64, after time.Duration) {
 	if len(versions) == 0 {
 		return
 	}
+	ctx, cancel := bounded(ctx, callTimeout)
+	defer cancel()
 	r.released.Add(int64(len(versions)))
 	if err := outbox.Release(ctx, r.cfg.DB, versions, after); err != nil {
 		r.log.Warn("release_failed", zap.Int("records", len(versions)), zap.Error(err))

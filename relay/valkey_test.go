@@ -68,12 +68,12 @@ func attempts(items map[int64]outbox.Item) (n int) {
 	return n
 }
 
-// calm waits until nothing is claimed, published or consumed for a while.
+// calm waits until nothing is claimed, published or consumed for longer than a relay works on one chunk, which is a record's lease at most.
 func (s *site) calm() {
 	s.t.Helper()
 	stacktest.Eventually(s.t, patience, func() bool {
 		chunks, tries := s.messages(), attempts(s.pending())
-		time.Sleep(10 * s.config().Poll) // a relay that is not calm does something in this time
+		time.Sleep(recordLease + 10*s.config().Poll) // a relay that is not calm does something in this time
 		return s.messages() == chunks && attempts(s.pending()) == tries
 	}, "the relay is calm")
 }
