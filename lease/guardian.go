@@ -31,7 +31,7 @@ type Guardian struct {
 	alive   time.Duration // no lease that was granted lives longer
 	office  time.Duration // until when the office is ours for certain
 	written bool          // that the phase is Suspended, or is no more
-	servers []string      // trusted ones
+	servers []string      // those trusted, or about to be: being drained
 }
 
 // NewGuardian begins a term. The guardian of the term before has kept its office before that for the last time, and believes it for the length of term
@@ -44,8 +44,14 @@ func NewGuardian(now, term time.Duration) *Guardian {
 	return g
 }
 
-// Kept says that the office was kept by a statement that was sent at a time, for the length of term. Beyond that nothing is granted.
-func (g *Guardian) Kept(sent, term time.Duration) { g.office = sent + term }
+// Kept says that the office was kept by a statement that was sent at a time, for the length of term. Beyond that nothing is granted. If it had lapsed
+// before, somebody may have found out (Silence) and believe that nobody trusts the cache: then trust begins anew.
+func (g *Guardian) Kept(sent, term time.Duration) {
+	if sent >= g.office && !mutant.On("office-lapses") {
+		g.Distrust(sent, "the guardian was out of office")
+	}
+	g.office = sent + term
+}
 
 // State returns the phase, since when it lasts, and why the cache was distrusted last.
 func (g *Guardian) State() (phase Phase, since time.Duration, reason string) {
@@ -70,9 +76,10 @@ func (g *Guardian) Distrust(now time.Duration, reason string) {
 	}
 }
 
-// Well says that the cache answers, on servers that are on record with nothing in doubt. It begins the way back to trust.
-func (g *Guardian) Well(now time.Duration) {
+// Well says that the cache answers, on these servers, which are on record with nothing in doubt. It begins the way back to trust.
+func (g *Guardian) Well(now time.Duration, servers []string) {
 	if g.phase == Suspended {
+		g.servers = slices.Clone(servers)
 		g.enter(now, Resuming)
 	}
 }
@@ -91,6 +98,14 @@ const (
 	Drain Action = "drain"
 )
 
+// Due returns when Next may have something to do without anything else happening, 0 for at once.
+func (g *Guardian) Due(now time.Duration) time.Duration {
+	if g.phase == Suspending || g.phase == Resuming {
+		return max(0, g.alive-now)
+	}
+	return time.Hour
+}
+
 // Next returns what is to be done.
 func (g *Guardian) Next(now time.Duration) Action {
 	switch {
@@ -108,21 +123,41 @@ func (g *Guardian) Next(now time.Duration) Action {
 	}
 }
 
-// Written says that what Next asked for stands in Postgres. Whoever has read there that the cache is suspended believes it for a lease's length.
-func (g *Guardian) Written(now time.Duration) {
-	switch g.phase {
-	case Suspending:
+// Written says that what Next asked for stands in Postgres. Whoever has read there that the cache is suspended believes it for a lease's length. If the phase
+// has changed since Next it says nothing.
+func (g *Guardian) Written(now time.Duration, what Action) {
+	switch {
+	case g.phase == Suspending && what == WriteSuspended:
 		g.enter(now, Suspended)
-	case Resuming:
+	case g.phase == Resuming && what == WriteResuming:
 		g.written, g.alive = true, max(g.alive, outlasts(now))
 	}
 }
 
 // Drained says that everything that was committed before the draining began is settled, on these servers, which are on record with nothing in doubt.
 func (g *Guardian) Drained(now time.Duration, servers []string) {
-	if g.phase == Draining {
-		g.servers = slices.Clone(servers)
+	switch {
+	case g.phase != Draining:
+	case len(servers) != len(g.servers) || !named(g.servers, servers):
+		g.Distrust(now, "the cache is another server")
+	default:
 		g.enter(now, Trusted)
+	}
+}
+
+// Vouch reports whether nobody can be served an older value of something that is committed by now, and is settled on these servers, nil for none. They were
+// asked by the guardian. It is true of the moment, and all that comes after keeps it so: it is no lease.
+func (g *Guardian) Vouch(now time.Duration, servers []string) bool {
+	if now >= g.office && !mutant.On("office-ends") {
+		return false
+	}
+	switch g.phase {
+	case Suspended, Resuming: // nobody trusts the cache, and what is committed by now will be drained
+		return true
+	case Draining, Trusted:
+		return len(servers) > 0 && named(g.servers, servers) || mutant.On("vouch-settled")
+	default:
+		return false
 	}
 }
 
@@ -153,4 +188,12 @@ type Reply struct {
 	Behind time.Duration `json:"behind,omitempty"`
 	// Suspended says that nobody believes the cache.
 	Suspended bool `json:"suspended,omitempty"`
+	// Strict are the prefixes of the keys whose writers all see to it that strict reads are true.
+	Strict []string `json:"strict,omitempty"`
+}
+
+// Version is one version of a key.
+type Version struct {
+	Key     string `json:"key"`
+	Version int64  `json:"version"`
 }

@@ -30,7 +30,7 @@ func lockAndInsert(t testing.TB, tx pgx.Tx, grace time.Duration, records []outbo
 	for _, r := range records {
 		keys = append(keys, r.Key)
 	}
-	versions, err := outbox.Lock(t.Context(), tx, keys)
+	versions, err := outbox.Lock(t.Context(), tx, keys, outbox.Strict{})
 	must(t, err)
 	for i := range records {
 		records[i].Version = versions[records[i].Key]
@@ -145,7 +145,7 @@ func TestMissingSchema(t *testing.T) {
 	exec(t, db, "DROP SCHEMA tidelock CASCADE")
 	calls := map[string]func() error{
 		"Check":  func() error { return outbox.Check(ctx, db) },
-		"Lock":   func() error { _, err := outbox.Lock(ctx, db, []string{"k"}); return err },
+		"Lock":   func() error { _, err := outbox.Lock(ctx, db, []string{"k"}, outbox.Strict{}); return err },
 		"Latest": func() error { _, err := outbox.Latest(ctx, db, []string{"k"}); return err },
 		"Take":   func() error { _, _, err := outbox.Take(ctx, db, 1, time.Second); return err },
 		"Read":   func() error { _, err := outbox.Read(ctx, db, []int64{1}); return err },

@@ -51,6 +51,8 @@ type Office struct {
 	NextXid, Drawn int64
 	// Database is unlike that of any other database.
 	Database string
+	// Calls counts the calls for help: see CallGuardian.
+	Calls int64
 }
 
 // Server is the server that the cache is, or one shard of it, as it stands on record.
@@ -76,7 +78,7 @@ func TakeOffice(ctx context.Context, db DB, holder string, lease time.Duration) 
 		return o, false, wrap("reading the highest version", err)
 	}
 	o.Holder = holder
-	err = db.QueryRow(ctx, officeText, holder, lease, o.Drawn).Scan(&o.Term, &o.Origin, &o.Here, &o.History, &o.NextXid, &o.Database)
+	err = db.QueryRow(ctx, officeText, holder, lease, o.Drawn).Scan(&o.Term, &o.Origin, &o.Here, &o.History, &o.NextXid, &o.Database, &o.Calls)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return o, false, nil
 	}

@@ -86,7 +86,7 @@ type sender interface {
 func add(t testing.TB, db sender, grace time.Duration, records ...outbox.Record) []int64 {
 	t.Helper()
 	var b pgx.Batch
-	outbox.Append(&b, records, grace)
+	outbox.Append(&b, records, grace, outbox.Strict{})
 	must(t, db.SendBatch(t.Context(), &b).Close())
 	var versions []int64
 	for _, r := range records {

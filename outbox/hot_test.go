@@ -16,7 +16,7 @@ func TestUpdatesStayInTheirPage(t *testing.T) {
 	db := rig.DB(t)
 	for range rounds {
 		for i := range keys {
-			_, err := outbox.Lock(t.Context(), db, []string{fmt.Sprint("flight:", i)})
+			_, err := outbox.Lock(t.Context(), db, []string{fmt.Sprint("flight:", i)}, outbox.Strict{})
 			must(t, err)
 		}
 	}

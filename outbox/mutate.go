@@ -21,6 +21,7 @@ var (
 func mutate(sql, order string) string {
 	sql = mutant.Text("version-after-lock", sql, "SET version = nextval('tidelock.version_seq')", "SET version = excluded.version")
 	sql = mutant.Text("durable-commit", sql, "= 'off'", "= 'never'")
+	sql = mutant.Text("strict-declared", sql, "THEN tidelock.strict_changed() END", "THEN NULL END")
 	return mutant.Text("sorted-locks", sql, order, "")
 }
 

@@ -25,12 +25,12 @@ func TestVersionOrderIsCommitOrder(t *testing.T) {
 		"Append": func(ctx context.Context, tx pgx.Tx) (int64, error) {
 			records := []outbox.Record{set("k", "x")}
 			var b pgx.Batch
-			outbox.Append(&b, records, time.Hour)
+			outbox.Append(&b, records, time.Hour, outbox.Strict{})
 			err := tx.SendBatch(ctx, &b).Close()
 			return records[0].Version, err
 		},
 		"Lock": func(ctx context.Context, tx pgx.Tx) (int64, error) {
-			versions, err := outbox.Lock(ctx, tx, []string{"k"})
+			versions, err := outbox.Lock(ctx, tx, []string{"k"}, outbox.Strict{})
 			return versions["k"], err
 		},
 	} {
@@ -92,11 +92,11 @@ func TestOverlappingKeysDoNotDeadlock(t *testing.T) {
 				records = append(records, set(key, "x"))
 			}
 			var b pgx.Batch
-			outbox.Append(&b, records, 0)
+			outbox.Append(&b, records, 0, outbox.Strict{})
 			return tx.SendBatch(ctx, &b).Close()
 		},
 		"Lock": func(ctx context.Context, tx pgx.Tx, keys ...string) error {
-			_, err := outbox.Lock(ctx, tx, keys)
+			_, err := outbox.Lock(ctx, tx, keys, outbox.Strict{})
 			return err
 		},
 	} {

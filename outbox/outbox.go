@@ -68,9 +68,10 @@ var (
 )
 
 // Lock takes the row lock of each key, in sorted order, and draws its next version. A payload that is computed from rows
-// which the transaction did not lock must be computed after it. db must be a transaction; keys must be distinct.
-func Lock(ctx context.Context, db DB, keys []string) (map[string]int64, error) {
-	rows, err := db.Query(ctx, lockText, keys)
+// which the transaction did not lock must be computed after it. db must be a transaction; keys must be distinct. ErrStrictChanged says that strict
+// is out of date.
+func Lock(ctx context.Context, db DB, keys []string, strict Strict) (map[string]int64, error) {
+	rows, err := db.Query(ctx, lockText, keys, strict.generation)
 	versions, err := collectVersions(rows, err)
 	if err != nil {
 		return nil, wrap("locking keys", err)
@@ -87,10 +88,10 @@ func Insert(b *pgx.Batch, records []Record, grace time.Duration) {
 
 // Append queues the one statement that locks the records' keys in sorted order, draws their versions, and writes them.
 // It must be the last statement of the transaction. The versions stand in the records once the batch's results have been
-// read. Keys must be distinct.
-func Append(b *pgx.Batch, records []Record, grace time.Duration) {
+// read. Keys must be distinct. The batch fails with ErrStrictChanged, which Explain finds, if strict is out of date.
+func Append(b *pgx.Batch, records []Record, grace time.Duration, strict Strict) {
 	c := columnsOf(records)
-	b.Queue(recordText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace).Query(func(rows pgx.Rows) error {
+	b.Queue(recordText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation).Query(func(rows pgx.Rows) error {
 		versions, err := collectVersions(rows, nil)
 		if err != nil {
 			return wrap("recording changes", err)
@@ -114,7 +115,7 @@ func Latest(ctx context.Context, db DB, keys []string) (map[string]int64, error)
 
 // Check returns ErrNoSchema unless the schema is there.
 func Check(ctx context.Context, db DB) error {
-	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.servers WHERE false)`)
+	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.strict WHERE false)`)
 	return wrap("checking the schema", err)
 }
 
@@ -167,13 +168,20 @@ func wrap(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, Explain(err))
 }
 
-// Explain adds ErrNoSchema to an error that means it. It is for whoever sends a batch that Append or Insert has queued statements in:
+// Explain adds ErrNoSchema or ErrStrictChanged to an error that means it. It is for whoever sends a batch that Append or Insert has queued statements in:
 // such a statement fails as part of the batch.
 func Explain(err error) error {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == "3F000" || e.Code == "42P01" || e.Code == "42703") {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case !ok || errors.Is(err, ErrNoSchema) || errors.Is(err, ErrStrictChanged):
+		return err
+	case e.Code == "3F000" || e.Code == "42P01" || e.Code == "42703":
 		return fmt.Errorf("%w (%w)", ErrNoSchema, err)
+	case e.Code == "TL001":
+		return fmt.Errorf("%w (%w)", ErrStrictChanged, err)
+	default:
+		return err
 	}
-	return err
 }
 
 // sorted keeps the order in which rows are locked the same for everyone.

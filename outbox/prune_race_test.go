@@ -69,7 +69,7 @@ func (r *racer) step(ctx context.Context) error {
 	}
 	records := []outbox.Record{set(r.key, "x")}
 	var b pgx.Batch
-	outbox.Append(&b, records, time.Hour)
+	outbox.Append(&b, records, time.Hour, outbox.Strict{})
 	if err := r.db.SendBatch(ctx, &b).Close(); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}

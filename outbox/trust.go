@@ -9,6 +9,9 @@ import (
 // LeaseSubject begins the NATS subject on which the guardian of a database is asked for leases; the database's name (Office.Database) follows.
 const LeaseSubject = "tidelock.lease."
 
+// SettleSubject begins the NATS subject on which the guardian of a database is asked to settle versions; the database's name follows.
+const SettleSubject = "tidelock.settle."
+
 //go:embed sql/trust.sql
 var trustSQL string
 
@@ -29,4 +32,25 @@ func WriteTrust(ctx context.Context, db DB, o Office, phase, reason string) (boo
 func ReadTrust(ctx context.Context, db DB) (t Trust, err error) {
 	err = db.QueryRow(ctx, `SELECT trust, trust_since, trust_reason FROM tidelock.guardian`).Scan(&t.Phase, &t.Since, &t.Reason)
 	return t, wrap("reading the trust in the cache", err)
+}
+
+// Row is the guardian's office as its row shows it, for those who cannot reach the guardian.
+type Row struct {
+	Term  int64
+	Until string        // by Postgres's clock: another one whenever the office was kept
+	Lasts time.Duration // how long it was taken for
+	// Suspended: whoever reads it may count on nobody's trusting the cache for the length of a lease.
+	Suspended bool
+}
+
+// ReadRow returns the office's row.
+func ReadRow(ctx context.Context, db DB) (r Row, err error) {
+	err = db.QueryRow(ctx, `SELECT term, until::text, lasts, trust = 'suspended' FROM tidelock.guardian`).Scan(&r.Term, &r.Until, &r.Lasts, &r.Suspended)
+	return r, wrap("reading the guardian's office", err)
+}
+
+// CallGuardian asks the guardian, by way of Postgres, to distrust the cache: for somebody who can settle nothing and cannot reach it otherwise.
+func CallGuardian(ctx context.Context, db DB) error {
+	_, err := db.Exec(ctx, `SELECT nextval('tidelock.calls')`)
+	return wrap("calling the guardian", err)
 }

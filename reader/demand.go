@@ -17,7 +17,8 @@ type demand struct {
 	above   int64         // this version will not do
 	session *Session      // nil for none
 	within  time.Duration // 0 for any age
-	began   int64         // when the read began, by the session's clock
+	strict  bool
+	began   int64 // when the read began, by the session's clock
 }
 
 // AtLeast asks for a value that includes the write which gave the token, whatever the cache holds; of several tokens, the
@@ -49,11 +50,14 @@ func demands(options []Option) demand {
 // fresh is the same, for a read that the cache could not answer: what is not proven by a lease must come from Postgres, whatever the cache holds by
 // then.
 func (d demand) fresh() demand {
-	if d.within > 0 {
+	if d.leased() {
 		d.above = math.MaxInt64
 	}
 	return d
 }
+
+// leased reports whether the cache may answer only by a lease.
+func (d demand) leased() bool { return d.within > 0 || d.strict }
 
 // version is the lowest version of key that the read may return.
 func (d demand) version(key string) int64 {

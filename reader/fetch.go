@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/lease"
 )
 
 // fetch is the flight itself: ticket, version, row, version again, fill, in this order.
@@ -40,6 +41,9 @@ func (r *Raw) fetch(ctx context.Context, f *flight) map[string]landing {
 	}
 	if ticketed {
 		r.offer(ctx, tickets, missing, results)
+	}
+	if f.settle {
+		r.outdate(ctx, missing, results)
 	}
 	return results
 }
@@ -145,10 +149,38 @@ func (r *Raw) offer(ctx context.Context, tickets []cache.Held, keys []string, re
 	}
 	for i, reply := range r.cache.Fill(ctx, fills...) {
 		switch reply.Outcome {
+		case cache.Applied, cache.Superseded: // it holds nothing older than the row
+			l := results[fills[i].Key]
+			l.server = reply.Server
+			results[fills[i].Key] = l
 		case cache.Refused:
 			r.refused.Add(1)
 		case cache.Rejected:
 			r.log.Warn("fill_rejected", zap.String("key", fills[i].Key), zap.Error(reply.Err))
+		}
+	}
+}
+
+// outdate settles what no fill has settled: the row was changed while it was read, or the fill came too late. It leaves no older value to be served, and
+// lets none in.
+func (r *Raw) outdate(ctx context.Context, keys []string, results map[string]landing) {
+	if r.cfg.Leases.Held().Suspended(lease.Now()) {
+		return
+	}
+	var changes []cache.Change
+	for _, key := range keys {
+		if l := results[key]; l.server == "" && l.unseen == nil {
+			changes = append(changes, cache.Change{Key: key, Version: l.seen, Kind: cache.Placeholder})
+		}
+	}
+	if len(changes) == 0 {
+		return
+	}
+	for i, reply := range r.cache.Apply(ctx, changes...) {
+		if reply.Outcome.Done() {
+			l := results[changes[i].Key]
+			l.server = reply.Server
+			results[changes[i].Key] = l
 		}
 	}
 }

@@ -11,9 +11,10 @@ import (
 // landing is what a flight, or the cache, brought for a key.
 type landing struct {
 	entry  cache.Entry
-	hit    bool  // the cache had it, at the latest by the time the flight took its ticket
-	seen   int64 // the version of the second look, 0 without one
-	unseen error // why the second look failed
+	hit    bool   // the cache had it, at the latest by the time the flight took its ticket
+	seen   int64  // the version of the second look, 0 without one
+	unseen error  // why the second look failed
+	server string // which has said that the version of the second look is settled, empty for none
 	err    error
 }
 
@@ -43,7 +44,8 @@ type flight struct {
 	keys    []string
 	after   []*flight        // flights under way for some of the keys, to be waited for
 	need    map[string]int64 // by key, the highest version that a caller asks for; guarded by Raw.mu until departure
-	look    bool             // a session is aboard, so there must be a second look; likewise guarded
+	look    bool             // a session or a strict read is aboard, so there must be a second look; likewise guarded
+	settle  bool             // a strict read is aboard, so what is found must be settled; likewise guarded
 	landed  chan struct{}
 	results map[string]landing // written before landed is closed
 }
@@ -62,6 +64,9 @@ func (r *Raw) load(ctx context.Context, keys []string, asked demand) map[string]
 		case <-ctx.Done():
 			found[key] = landing{err: ctx.Err()}
 		}
+	}
+	if asked.strict {
+		r.settle(ctx, keys, found)
 	}
 	return found
 }
@@ -93,7 +98,8 @@ func (r *Raw) book(keys []string, asked demand) (map[string]*flight, error) {
 			}
 		}
 		of.waiting.need[key] = max(of.waiting.need[key], asked.version(key))
-		of.waiting.look = of.waiting.look || asked.session != nil
+		of.waiting.look = of.waiting.look || asked.session != nil || asked.strict
+		of.waiting.settle = of.waiting.settle || asked.strict
 		aboard[key] = of.waiting
 	}
 	if len(fresh.keys) > 0 {

@@ -45,16 +45,19 @@ type Config struct {
 	// LoadTimeout bounds a load, also when its callers would wait longer. Default 5 s; a fill after
 	// cache.Config.PlaceholderTTL is refused.
 	LoadTimeout time.Duration
-	// Leases is what reads with Within need. The reader does not close it. Default none.
+	// Leases is what reads with Within and Strict need. The reader does not close it. Default none.
 	Leases *lease.Client
+	// SettleTimeout bounds how long a read with Strict that came from Postgres waits until nobody is served anything older. Default 5 s.
+	SettleTimeout time.Duration
 	// Log receives what goes wrong in the background. nil means no logs.
 	Log *zap.Logger
 }
 
-func (c Config) ttl() time.Duration         { return orDefault(c.TTL, time.Hour) }
-func (c Config) absentTTL() time.Duration   { return orDefault(c.AbsentTTL, 30*time.Second) }
-func (c Config) loads() int                 { return orDefault(c.Loads, 16) }
-func (c Config) loadTimeout() time.Duration { return orDefault(c.LoadTimeout, 5*time.Second) }
+func (c Config) ttl() time.Duration           { return orDefault(c.TTL, time.Hour) }
+func (c Config) absentTTL() time.Duration     { return orDefault(c.AbsentTTL, 30*time.Second) }
+func (c Config) loads() int                   { return orDefault(c.Loads, 16) }
+func (c Config) settleTimeout() time.Duration { return orDefault(c.SettleTimeout, 5*time.Second) }
+func (c Config) loadTimeout() time.Duration   { return orDefault(c.LoadTimeout, 5*time.Second) }
 
 func orDefault[T int | time.Duration](v, def T) T {
 	if v == 0 {
@@ -73,8 +76,8 @@ func (c Config) validate() error {
 		return errors.New("reader: Load is nil: give the function that reads the rows")
 	case c.Loads < 0:
 		return fmt.Errorf("reader: Loads is %d: it must be positive", c.Loads)
-	case c.LoadTimeout < 0:
-		return fmt.Errorf("reader: LoadTimeout is %v: it must be positive", c.LoadTimeout)
+	case c.LoadTimeout < 0 || c.SettleTimeout < 0:
+		return fmt.Errorf("reader: LoadTimeout is %v and SettleTimeout %v: both must be positive", c.LoadTimeout, c.SettleTimeout)
 	}
 	if err := cache.CheckTTL(c.ttl()); err != nil {
 		return fmt.Errorf("reader: TTL: %w", err)
@@ -154,11 +157,11 @@ func (r *Raw) Get(ctx context.Context, key string, options ...Option) (Payload, 
 		return Payload{}, err
 	}
 	asked := demands(options)
-	if err := r.leased(asked); err != nil {
+	if err := r.leased(asked, key); err != nil {
 		return Payload{}, err
 	}
-	if by := r.cache.Links(); r.proven(asked, by) {
-		if entry, err := r.cache.Get(ctx, key); err == nil && serves(entry, asked.version(key)) && r.same(asked, by) {
+	if p, useful := r.prove(asked); useful {
+		if entry, err := r.cache.Get(ctx, key); err == nil && serves(entry, asked.version(key)) && r.holds(asked, p) {
 			r.hits.Add(1)
 			return asked.accept(key, served(entry))
 		}
@@ -184,7 +187,7 @@ func (r *Raw) GetMany(ctx context.Context, keys []string, options ...Option) (ma
 		}
 	}
 	asked := demands(options)
-	if err := r.leased(asked); err != nil {
+	if err := r.leased(asked, keys...); err != nil {
 		return nil, err
 	}
 	got := make(map[string]Payload, len(keys))
@@ -201,13 +204,12 @@ func (r *Raw) GetMany(ctx context.Context, keys []string, options ...Option) (ma
 
 // hitMany puts what the cache may serve into got and returns the other keys, each once.
 func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, got map[string]Payload) []string {
-	by := r.cache.Links()
 	var entries []cache.Entry
-	believed := r.proven(asked, by)
+	p, believed := r.prove(asked)
 	if believed {
 		var err error
 		entries, err = r.cache.GetMany(ctx, keys)
-		believed = err == nil && r.same(asked, by)
+		believed = err == nil && r.holds(asked, p)
 	}
 	seen := make(map[string]bool, len(keys))
 	var missing []string

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -43,9 +44,12 @@ type guardian struct {
 
 // guard is the guardian's life, until ctx ends.
 func (r *Relay) guard(ctx context.Context) {
-	g := &guardian{Relay: r, holder: rand.Text(), repairs: make(map[string]*repair), judged: make(map[string]string), trust: &trust{Relay: r}}
+	g := &guardian{Relay: r, holder: rand.Text(), repairs: make(map[string]*repair), judged: make(map[string]string), trust: newTrust(r)}
 	defer g.retireFromOffice(ctx)
 	defer g.trust.close()
+	var trusting sync.WaitGroup
+	defer trusting.Wait()
+	trusting.Go(func() { g.trust.run(ctx) })
 	for hurried := false; ctx.Err() == nil; {
 		held, again, err := g.beat(ctx)
 		g.tell(ctx, err)
@@ -107,7 +111,8 @@ func (g *guardian) beat(ctx context.Context) (held, again bool, err error) {
 	if err == nil {
 		err = g.unlist(ctx, found)
 	}
-	return true, again, cmp.Or(g.trust.step(ctx, g.office, g.well(found, again, err)), err, trouble)
+	g.trust.found(g.well(found, again, err))
+	return true, again, cmp.Or(err, trouble)
 }
 
 // well returns the servers if all of them are on record with nothing in doubt, else nil.

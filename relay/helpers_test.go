@@ -111,7 +111,7 @@ func (s *site) recordWithin(grace time.Duration, records ...outbox.Record) []int
 	s.t.Helper()
 	err := pgx.BeginFunc(s.t.Context(), s.db, func(tx pgx.Tx) error {
 		var b pgx.Batch
-		outbox.Append(&b, records, grace)
+		outbox.Append(&b, records, grace, outbox.Strict{})
 		return tx.SendBatch(s.t.Context(), &b).Close()
 	})
 	if err != nil {

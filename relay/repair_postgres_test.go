@@ -143,7 +143,7 @@ func (h history) begin(key string, standby history) opened {
 	must(h.t, err)
 	o := opened{h, tx, []outbox.Record{set(key, "")}}
 	var b pgx.Batch
-	outbox.Append(&b, o.records, time.Hour)
+	outbox.Append(&b, o.records, time.Hour, outbox.Strict{})
 	must(h.t, tx.SendBatch(h.t.Context(), &b).Close())
 	for range 2 {
 		marked := standby.number(`SELECT (extract(epoch FROM until) * 1000000)::bigint FROM tidelock.guardian`)

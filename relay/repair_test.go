@@ -74,7 +74,7 @@ func TestWhatIsNotSettledHoldsTheHorizon(t *testing.T) {
 			must(t, err)
 			records := []outbox.Record{set(key, "new")}
 			var b pgx.Batch
-			outbox.Append(&b, records, time.Hour)
+			outbox.Append(&b, records, time.Hour, outbox.Strict{})
 			must(t, tx.SendBatch(t.Context(), &b).Close())
 			return func() {
 				must(t, tx.Commit(t.Context()))

@@ -2,8 +2,7 @@ package relay
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,18 +14,50 @@ import (
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
-// trust grants leases while the guardian holds its office, and takes the steps that lease.Guardian asks for.
+// trust is what the guardian lets others believe, while it holds its office: it takes the steps that lease.Guardian asks for. It does so beside the
+// guardian's beats, for those wait for servers that do not answer, and whoever needs to know that the cache is suspended should not.
 type trust struct {
 	*Relay
-	subscription *nats.Subscription
-	subject      string
-	told         lease.Phase // what was last written down and logged
+	subscriptions []*nats.Subscription
+	database      string // whose subjects they are of
+	wake          chan struct{}
+	calls         sync.WaitGroup
+	places        chan struct{} // bounds the calls
+	strict        strictness    // of run alone, but for what leases name
 
 	mu      sync.Mutex // guards what follows; leases are asked for at any time
 	machine *lease.Guardian
 	proof   lease.Proof
-	term    int64
-	history string
+	office  outbox.Office
+	well    []string      // the run ids that the last beat found, all of them on record with nothing in doubt; nil when that cannot be said
+	told    lease.Phase   // what was last written down and logged
+	named   []string      // the strict prefixes that leases name
+	turned  chan struct{} // closed when the phase may be another
+}
+
+func newTrust(r *Relay) *trust {
+	return &trust{Relay: r, wake: make(chan struct{}, 1), places: make(chan struct{}, callsMost), turned: make(chan struct{})}
+}
+
+// run steps until ctx ends: now and then, when the machine has something to do, and when somebody says so.
+func (t *trust) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.wake:
+		case <-timer.C:
+		}
+		if err := t.step(ctx); err != nil && ctx.Err() == nil {
+			t.log.Debug("writing_trust_failed", zap.Error(err))
+		}
+		if err := t.strictly(ctx); err != nil && ctx.Err() == nil {
+			t.log.Debug("strict_prefixes_failed", zap.Error(err))
+		}
+		timer.Reset(t.due())
+	}
 }
 
 // kept takes note that the office was kept by a statement that was sent at a time. A new term, or another history of the database, begins with no
@@ -35,12 +66,17 @@ func (t *trust) kept(sent time.Duration, o outbox.Office) {
 	t.listen(o.Database)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.machine == nil || t.term != o.Term || t.history != o.History {
-		t.machine, t.proof, t.term, t.history = lease.NewGuardian(lease.Now(), t.cfg.guardLease()), lease.Proof{}, o.Term, o.History
-		t.told = ""
+	if t.machine == nil || t.office.Term != o.Term || t.office.History != o.History {
+		t.machine, t.proof, t.told, t.named, t.well = lease.NewGuardian(lease.Now(), t.cfg.guardLease()), lease.Proof{}, "", nil, nil
+		t.office.Calls = o.Calls
 	}
 	t.machine.Kept(sent, t.cfg.guardLease())
 	t.proof.Drew(sent, o.Drawn)
+	if t.office.Calls != o.Calls {
+		t.machine.Distrust(lease.Now(), "somebody who cannot reach the guardian could not settle a version")
+	}
+	t.office = o
+	t.turnLocked()
 }
 
 // lost takes note that the office is another's. Where that is not known what was kept ends by itself.
@@ -48,6 +84,17 @@ func (t *trust) lost() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.machine = nil
+	t.turnLocked()
+}
+
+// turnLocked wakes all who wait for another phase.
+func (t *trust) turnLocked() {
+	close(t.turned)
+	t.turned = make(chan struct{})
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
 }
 
 // waits takes note of a snapshot of what waits.
@@ -67,123 +114,115 @@ func (t *trust) distrust(reason string) {
 	defer t.mu.Unlock()
 	if t.machine != nil {
 		t.machine.Distrust(lease.Now(), reason)
+		t.turnLocked()
 	}
 }
 
-// step brings the trust forward, after a beat that found these servers, all of them on record with nothing in doubt; nil when that cannot be said.
-func (t *trust) step(ctx context.Context, o outbox.Office, well []cache.Server) error {
-	action, phase, reason := t.next(well)
+// found takes note of the servers that a beat has found: all of them on record with nothing in doubt, or nil.
+func (t *trust) found(servers []cache.Server) {
+	var well []string
+	for _, s := range servers {
+		well = append(well, s.RunID)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	changed := !slices.Equal(well, t.well)
+	if t.well = well; changed {
+		t.turnLocked()
+	}
+}
+
+// step brings the trust forward.
+func (t *trust) step(ctx context.Context) error {
+	machine, action, phase, reason, office := t.next()
 	switch action {
 	case lease.WriteSuspended:
 		phase = lease.Suspended
 	case lease.WriteResuming:
 		phase = lease.Resuming
 	case lease.Nothing, lease.Drain:
-		if phase == t.told {
+		if machine == nil || !t.news(phase) {
 			return nil
 		}
 	}
 	bounded, cancel := bounded(ctx, guardTimeout)
 	defer cancel()
-	stands, err := outbox.WriteTrust(bounded, t.cfg.DB, o, string(phase), reason)
+	stands, err := outbox.WriteTrust(bounded, t.cfg.DB, office, string(phase), reason)
 	if err != nil || !stands {
 		return err
 	}
-	t.written(action)
+	t.written(machine, action, phase, reason)
+	return nil
+}
+
+func (t *trust) news(phase lease.Phase) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return phase != t.told
+}
+
+// next asks the machine what is to be done.
+func (t *trust) next() (machine *lease.Guardian, action lease.Action, phase lease.Phase, reason string, office outbox.Office) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.machine == nil {
+		return nil, lease.Nothing, "", "", outbox.Office{}
+	}
+	now := lease.Now()
+	switch {
+	case !t.cfg.NATS.IsConnected():
+		t.machine.Distrust(now, "the guardian has no connection to NATS")
+	case t.well != nil:
+		t.machine.Well(now, t.well)
+	}
+	before, _, _ := t.machine.State()
+	action = t.machine.Next(now)
+	if action == lease.Drain {
+		t.drainedLocked(now)
+	}
+	phase, _, reason = t.machine.State()
+	if phase != before {
+		t.turnLocked()
+	}
+	return t.machine, action, phase, reason, t.office
+}
+
+// drainedLocked ends the draining once all that was committed before it began is settled.
+func (t *trust) drainedLocked(now time.Duration) {
+	_, began, _ := t.machine.State()
+	if settled, known := t.proof.Settled(); known && settled >= began && t.well != nil {
+		t.machine.Drained(now, t.well)
+	}
+}
+
+// written takes note that what a machine asked for stands in Postgres.
+func (t *trust) written(machine *lease.Guardian, action lease.Action, phase lease.Phase, reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.machine != machine {
+		return
+	}
+	t.machine.Written(lease.Now(), action)
+	t.turnLocked()
 	if phase != t.told {
 		t.log.Info("cache_"+string(phase), zap.String("reason", reason))
 	}
 	t.told = phase
-	return nil
 }
 
-// next asks the machine what is to be done.
-func (t *trust) next(well []cache.Server) (action lease.Action, phase lease.Phase, reason string) {
+// due is how long it takes at most until there may be something to do.
+func (t *trust) due() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.machine == nil {
-		return lease.Nothing, t.told, ""
+		return t.cfg.watch()
 	}
-	now := lease.Now()
-	if well != nil {
-		t.machine.Well(now)
-	}
-	action = t.machine.Next(now)
-	if action == lease.Drain {
-		t.drained(now, well)
-	}
-	phase, _, reason = t.machine.State()
-	return action, phase, reason
+	return min(t.cfg.watch(), t.machine.Due(lease.Now())+time.Millisecond)
 }
 
-// drained ends the draining once all that was committed before it began is settled.
-func (t *trust) drained(now time.Duration, well []cache.Server) {
-	_, began, _ := t.machine.State()
-	settled, known := t.proof.Settled()
-	if !known || settled < began || well == nil {
-		return
-	}
-	runs := make([]string, len(well))
-	for i, s := range well {
-		runs[i] = s.RunID
-	}
-	t.machine.Drained(now, runs)
-}
-
-func (t *trust) written(action lease.Action) {
-	if action != lease.WriteSuspended && action != lease.WriteResuming {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.machine != nil {
-		t.machine.Written(lease.Now())
-	}
-}
-
-// listen answers those who ask for leases of this database.
-func (t *trust) listen(database string) {
-	subject := outbox.LeaseSubject + database
-	if t.subject == subject {
-		return
-	}
-	t.close()
-	subscription, err := t.cfg.NATS.Subscribe(subject, t.answer)
-	if err != nil {
-		t.log.Warn("listening_for_leases_failed", zap.Error(fmt.Errorf("subscribing to %s: %w", subject, err)))
-		return // the next beat tries again
-	}
-	t.subscription, t.subject = subscription, subject
-}
-
+// close ends the granting.
 func (t *trust) close() {
-	if t.subscription != nil {
-		_ = t.subscription.Unsubscribe() // fails when NATS is closed, which ends it too
-		t.subscription, t.subject = nil, ""
-	}
-}
-
-// answer grants a lease, or says nothing.
-func (t *trust) answer(question *nats.Msg) {
-	reply, ok := t.ask()
-	if !ok {
-		return
-	}
-	text, err := json.Marshal(reply)
-	if err == nil {
-		err = question.Respond(text)
-	}
-	if err != nil {
-		t.log.Debug("granting_failed", zap.Error(err))
-	}
-}
-
-func (t *trust) ask() (lease.Reply, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.machine == nil {
-		return lease.Reply{}, false
-	}
-	settled, _ := t.proof.Settled()
-	return t.machine.Ask(lease.Now(), settled)
+	t.lost()
+	t.deafen()
+	t.calls.Wait()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -134,9 +135,20 @@ func failAll(group []*queued, err error) {
 func (w *Writer) finish(group []*queued) {
 	w.work.Go(func() {
 		records, of := distinct(group)
-		result := w.settle(context.Background(), records)
-		for _, q := range group {
+		result, open := w.settle(context.Background(), records)
+		waiting := slices.DeleteFunc(group, func(q *queued) bool {
 			q.result = Result{Keys: []KeyResult{result.Keys[of[q.put.Key]]}}
+			settled := !slices.ContainsFunc(open, func(v lease.Version) bool { return v.Key == q.put.Key })
+			if settled {
+				close(q.done)
+			}
+			return settled
+		})
+		err := w.close(context.Background(), open)
+		for _, q := range waiting {
+			if err != nil {
+				q.err = &UnsettledError{Result: q.result, Err: err}
+			}
 			close(q.done)
 		}
 	})
@@ -162,7 +174,7 @@ func distinct(group []*queued) ([]outbox.Record, map[string]int) {
 func (w *Writer) run(group []*queued, patient bool) (failed *queued, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.commitTimeout())
 	defer cancel()
-	err = retry(ctx, func() error {
+	err = w.retry(ctx, func() error {
 		failed, err = w.runOnce(ctx, group, patient)
 		return err
 	})
@@ -179,9 +191,14 @@ func (w *Writer) runOnce(ctx context.Context, group []*queued, patient bool) (*q
 	if failed, err := w.statements(ctx, conn, group, patient); err != nil {
 		return failed, err
 	}
+	for _, q := range group {
+		if err := w.allowed(q.put.Key); err != nil {
+			return q, err
+		}
+	}
 	records, of := distinct(group)
 	var b pgx.Batch
-	outbox.Append(&b, records, w.cfg.grace())
+	outbox.Append(&b, records, w.cfg.grace(), *w.strict.Load())
 	if err := w.sendCommit(ctx, conn, &b); err != nil {
 		return nil, err
 	}

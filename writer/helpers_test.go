@@ -246,7 +246,7 @@ func (v *world) begin(t testing.TB) pgx.Tx {
 func (v *world) lockKey(t testing.TB, key string) pgx.Tx {
 	t.Helper()
 	tx := v.begin(t)
-	_, err := outbox.Lock(t.Context(), tx, []string{key})
+	_, err := outbox.Lock(t.Context(), tx, []string{key}, outbox.Strict{})
 	must(t, err)
 	return tx
 }

@@ -2,9 +2,11 @@ package writer
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
@@ -15,9 +17,18 @@ type Pending struct {
 	records []outbox.Record
 }
 
+// explain says what the failure of a caller's transaction means. What has changed is known for the next one.
+func (w *Writer) explain(ctx context.Context, err error) error {
+	err = outbox.Explain(err)
+	if _, e := w.changed(ctx, err); e != nil {
+		return errors.Join(err, e)
+	}
+	return err
+}
+
 // Record writes the changes' records into the caller's own transaction. Call it last, right before the commit: it holds the
 // keys' row locks until then. After the commit call Apply; a process that dies in between leaves the keys to a relay.
-// A deadlock or serialization failure is the caller's to retry.
+// A deadlock, a serialization failure and outbox.ErrStrictChanged are the caller's to retry, in another transaction.
 func (w *Writer) Record(ctx context.Context, tx pgx.Tx, changes ...Change) (*Pending, error) {
 	leave, err := w.enter()
 	if err != nil {
@@ -30,11 +41,11 @@ func (w *Writer) Record(ctx context.Context, tx pgx.Tx, changes ...Change) (*Pen
 	var b pgx.Batch
 	records, err := w.record(ctx, tx, changes, &b)
 	if err != nil {
-		return nil, err
+		return nil, w.explain(ctx, err)
 	}
 	if b.Len() > 0 {
 		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
-			return nil, outbox.Explain(err)
+			return nil, w.explain(ctx, err)
 		}
 	}
 	return &Pending{w: w, records: records}, nil
@@ -42,7 +53,8 @@ func (w *Writer) Record(ctx context.Context, tx pgx.Tx, changes ...Change) (*Pen
 
 // Apply brings the changes to the cache once the caller has committed. It asks Postgres whether that is so, for a value
 // that was rolled back must never be served: ErrNotCommitted says it is not, and that the cache was not touched. Any
-// other error is Postgres's: the write may be committed, and a relay settles it if so.
+// other error is Postgres's: the write may be committed, and a relay settles it if so. A write to a strict key may be acknowledged to others only after Apply
+// has returned no error; it may return an *UnsettledError.
 func (p *Pending) Apply(ctx context.Context) (Result, error) {
 	leave, err := p.w.enter()
 	if err != nil {
@@ -61,7 +73,7 @@ func (p *Pending) Apply(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	if mutant.On("apply-only-committed") {
-		return p.w.settle(ctx, p.records), nil
+		return p.settle(ctx)
 	}
 	committed := false
 	for _, r := range p.records {
@@ -71,9 +83,14 @@ func (p *Pending) Apply(ctx context.Context) (Result, error) {
 		committed = committed || latest[r.Key] == r.Version
 	}
 	if !committed {
-		return p.leave(), nil
+		return p.w.acknowledge(ctx, p.leave(), p.w.open(p.records, make([]cache.Reply, len(p.records))))
 	}
-	return p.w.settle(ctx, p.records), nil
+	return p.settle(ctx)
+}
+
+func (p *Pending) settle(ctx context.Context) (Result, error) {
+	result, open := p.w.settle(ctx, p.records)
+	return p.w.acknowledge(ctx, result, open)
 }
 
 // leave reports keys that all have newer versions: whether this transaction has committed cannot be seen from them, and

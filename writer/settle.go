@@ -6,12 +6,14 @@ import (
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
 // settle applies committed records to the cache and hands their versions to the background: to be retired where they
 // are settled, to be announced to the relays where not. The write is committed, so the end of ctx no longer matters; the cache's own deadline does.
-func (w *Writer) settle(ctx context.Context, records []outbox.Record) Result {
+// It returns which of the strict keys' versions are still open.
+func (w *Writer) settle(ctx context.Context, records []outbox.Record) (Result, []lease.Version) {
 	ctx = context.WithoutCancel(ctx)
 	changes := make([]cache.Change, len(records))
 	for i, r := range records {
@@ -24,7 +26,7 @@ func (w *Writer) settle(ctx context.Context, records []outbox.Record) Result {
 		result.Keys[i] = KeyResult{Key: r.Key, Version: r.Version, Outcome: outcome(replies[i]), Err: replies[i].Err}
 		w.settler.add(r.Key, r.Version, replies[i])
 	}
-	return result
+	return result, w.open(records, replies)
 }
 
 // allocateTimeout bounds the look at Postgres that lets a value into an empty key. The write is committed and settled by then;

@@ -48,8 +48,8 @@ func (tx *Tx) Rollback(context.Context) error { return ErrOwnTx }
 // and applies them to the cache. do may run again after a deadlock or a serialization failure.
 //
 // The changes named here are checked before the transaction begins. The error is do's, Postgres's, or ErrUnknown; with any other
-// error than ErrUnknown nothing is committed. A cache that is down is no error: see Result.Deferred. The end of ctx ends
-// the write up to its COMMIT, and is ignored after it.
+// error than ErrUnknown, or *UnsettledError for a strict key, nothing is committed. A cache that is down is no error: see Result.Deferred. The end of ctx ends
+// the write up to its COMMIT; after it, it ends no more than the wait that a strict key may need.
 func (w *Writer) Write(ctx context.Context, do func(ctx context.Context, tx *Tx) error, changes ...Change) (Result, error) {
 	leave, err := w.enter()
 	if err != nil {
@@ -60,7 +60,7 @@ func (w *Writer) Write(ctx context.Context, do func(ctx context.Context, tx *Tx)
 		return Result{}, err
 	}
 	var records []outbox.Record
-	err = retry(ctx, func() error {
+	err = w.retry(ctx, func() error {
 		var err error
 		records, err = w.commit(ctx, do, changes)
 		return err
@@ -68,14 +68,18 @@ func (w *Writer) Write(ctx context.Context, do func(ctx context.Context, tx *Tx)
 	if err != nil {
 		return Result{}, err
 	}
-	return w.settle(ctx, records), nil
+	result, open := w.settle(ctx, records)
+	return w.acknowledge(ctx, result, open)
 }
 
-// retry runs a transaction again, after a growing pause, while Postgres ends it for the sake of others.
-func retry(ctx context.Context, run func() error) error {
+// retry runs a transaction again, after a growing pause, while Postgres ends it for the sake of others, or because the strict prefixes have changed.
+func (w *Writer) retry(ctx context.Context, run func() error) error {
 	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(2*time.Millisecond), backoff.WithMaxInterval(200*time.Millisecond), backoff.WithMaxElapsedTime(0))
 	return backoff.Retry(func() error {
 		err := run()
+		if changed, e := w.changed(ctx, err); changed && e == nil {
+			return err
+		}
 		if err != nil && (!retryable(err) || errors.Is(err, ErrUnknown)) {
 			return backoff.Permanent(err)
 		}
@@ -131,8 +135,14 @@ func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx
 	if len(records) == 0 {
 		return nil, nil
 	}
+	for _, r := range records {
+		if err := w.allowed(r.Key); err != nil {
+			return nil, err
+		}
+	}
+	strict := *w.strict.Load()
 	if !needsRefresh(changes) {
-		outbox.Append(b, records, w.cfg.grace())
+		outbox.Append(b, records, w.cfg.grace(), strict)
 		return records, nil
 	}
 	if mutant.On("refresh-after-lock") {
@@ -144,7 +154,7 @@ func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx
 	for i, r := range records {
 		keys[i] = r.Key
 	}
-	versions, err := outbox.Lock(ctx, tx, keys)
+	versions, err := outbox.Lock(ctx, tx, keys, strict)
 	if err != nil {
 		return nil, err
 	}

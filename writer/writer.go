@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -39,6 +41,11 @@ type Config struct {
 	TTL time.Duration
 	// Grace is how long the writer has to settle a record before a relay takes it. Default 500 ms.
 	Grace time.Duration
+	// Leases is what writes to strict keys need (outbox.DeclareStrict). The writer does not close it. Default none: they are refused.
+	Leases *lease.Client
+	// SettleTimeout bounds how long a write to a strict key waits, once it is committed, until every strict read sees it. Beyond it there is an
+	// UnsettledError. Default 5 s.
+	SettleTimeout time.Duration
 	// CommitTimeout bounds each of Put's transactions, and the last round trip of any: beyond it the outcome is ErrUnknown. Default 10 s.
 	CommitTimeout time.Duration
 	// Committers is how many of Put's transactions may be under way at once. Default 2. Each takes a connection of DB.
@@ -52,6 +59,7 @@ type Config struct {
 func (c Config) ttl() time.Duration           { return orDefault(c.TTL, time.Hour) }
 func (c Config) grace() time.Duration         { return orDefault(c.Grace, 500*time.Millisecond) }
 func (c Config) commitTimeout() time.Duration { return orDefault(c.CommitTimeout, 10*time.Second) }
+func (c Config) settleTimeout() time.Duration { return orDefault(c.SettleTimeout, 5*time.Second) }
 func (c Config) committers() int              { return orDefault(c.Committers, 2) }
 func (c Config) groupMax() int                { return orDefault(c.GroupMax, 128) }
 
@@ -75,8 +83,8 @@ func (c Config) validate() error {
 	if err := cache.CheckTTL(c.ttl()); err != nil {
 		return fmt.Errorf("writer: TTL: %w", err)
 	}
-	if c.Grace < 0 || c.CommitTimeout < 0 {
-		return fmt.Errorf("writer: Grace is %v and CommitTimeout is %v: both must be positive", c.Grace, c.CommitTimeout)
+	if c.Grace < 0 || c.CommitTimeout < 0 || c.SettleTimeout < 0 {
+		return fmt.Errorf("writer: Grace is %v, CommitTimeout %v and SettleTimeout %v: all must be positive", c.Grace, c.CommitTimeout, c.SettleTimeout)
 	}
 	if c.Committers < 0 || c.GroupMax < 0 {
 		return fmt.Errorf("writer: Committers is %d and GroupMax is %d: both must be positive", c.Committers, c.GroupMax)
@@ -91,6 +99,7 @@ type Writer struct {
 	cache   *cache.Cache
 	log     *zap.Logger
 	settler *settler
+	strict  atomic.Pointer[outbox.Strict] // which keys are; Postgres refuses what is out of date
 	puts    chan *queued
 	alone   chan struct{} // bounds the Puts that go by themselves
 	waiting chan struct{} // bounds those of them that wait for a lock
@@ -115,6 +124,9 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 		alone: make(chan struct{}, cfg.committers()), waiting: make(chan struct{}, cfg.committers())}
 	if w.log == nil {
 		w.log = zap.NewNop()
+	}
+	if err := w.readStrict(ctx); err != nil {
+		return nil, err
 	}
 	w.settler = newSettler(cfg.DB, cfg.Cache, cfg.NATS, w.log)
 	for range cfg.committers() {

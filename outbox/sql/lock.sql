@@ -1,12 +1,17 @@
--- Takes the lock of each key and draws its next version. $1: the keys.
+-- Takes the lock of each key and draws its next version. $1 the keys, $2 the generation of the strict prefixes that the writer goes by.
 -- A row that exists draws its version after its lock is held. For a new row the version is drawn before, and the CTE
 -- sees to it that the transaction has its xid by then: outbox prune counts on that. Sorted, so that two transactions
 -- cannot lock each other out. Never with synchronous_commit off: a crash would take commits back whose versions the
 -- cache has seen, and the sequence with them, and the cache would refuse what is written afterwards.
+-- It fails if the strict prefixes are others by now. The xid is there before their generation is read, so whoever has overlooked a change has a lower
+-- xid than those that are given out after it.
 WITH me AS MATERIALIZED (
-    SELECT pg_current_xact_id() AS xid,
+    SELECT x.xid,
            CASE WHEN current_setting('synchronous_commit') = 'off'
-                THEN set_config('synchronous_commit', 'on', true) END AS durable
+                THEN set_config('synchronous_commit', 'on', true) END AS durable,
+           CASE WHEN (SELECT last_value - 1 FROM tidelock.strict_generation WHERE x.xid IS NOT NULL) <> $2::bigint
+                THEN tidelock.strict_changed() END AS agreed
+    FROM (SELECT pg_current_xact_id() AS xid OFFSET 0) x
 )
 INSERT INTO tidelock.versions AS v (key, version, xid)
 SELECT k.key, nextval('tidelock.version_seq'), me.xid

@@ -14,6 +14,7 @@ UPDATE tidelock.guardian g SET
     term = CASE WHEN g.holder = $1 THEN g.term ELSE g.term + 1 END,
     holder = $1,
     until = clock_timestamp() + $2::interval,
+    lasts = $2::interval,
     origin = CASE WHEN g.origin = '' THEN here.origin ELSE g.origin END,
     safe_version = CASE WHEN g.origin IN ('', here.origin) AND g.mark_xid <= here.xmin THEN greatest(g.safe_version, g.mark_version) ELSE g.safe_version END,
     mark_version = CASE WHEN g.origin IN ('', here.origin) AND g.mark_xid <= here.xmin THEN $3 ELSE g.mark_version END,
@@ -21,4 +22,5 @@ UPDATE tidelock.guardian g SET
 FROM here
 WHERE g.holder = $1 OR g.until < clock_timestamp() OR g.until > clock_timestamp() + interval '2 minutes'
 RETURNING g.term, g.origin, here.origin, g.history, pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
-    g.name || '-' || (SELECT oid FROM pg_database WHERE datname = current_database()) -- a copy of a database is another one
+    g.name || '-' || (SELECT oid FROM pg_database WHERE datname = current_database()), -- a copy of a database is another one
+    (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tidelock.calls)

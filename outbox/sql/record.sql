@@ -1,9 +1,12 @@
 -- lock.sql and insert.sql in one statement: locks each key, draws its version, writes its record.
--- $1 keys, $2 kinds, $3 payloads, $4 TTLs in ms, $5 allocate, $6 the grace. lock.sql says why it is as it is.
+-- $1 keys, $2 kinds, $3 payloads, $4 TTLs in ms, $5 allocate, $6 the grace, $7 the generation of the strict prefixes. lock.sql says why it is as it is.
 WITH me AS MATERIALIZED (
-    SELECT pg_current_xact_id() AS xid,
+    SELECT x.xid,
            CASE WHEN current_setting('synchronous_commit') = 'off'
-                THEN set_config('synchronous_commit', 'on', true) END AS durable
+                THEN set_config('synchronous_commit', 'on', true) END AS durable,
+           CASE WHEN (SELECT last_value - 1 FROM tidelock.strict_generation WHERE x.xid IS NOT NULL) <> $7::bigint
+                THEN tidelock.strict_changed() END AS agreed
+    FROM (SELECT pg_current_xact_id() AS xid OFFSET 0) x
 ), change AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::boolean[])
         AS c (key, kind, payload, ttl_ms, allocate)

@@ -1,0 +1,31 @@
+-- +goose Up
+-- The prefixes of the keys that are strict: a write to one is acknowledged only once every strict read sees it. Whoever writes has
+-- to know of them, so they come into force in steps, which the guardian sees to (relay/strict.go).
+CREATE TABLE tidelock.strict (
+    prefix   text COLLATE "C" PRIMARY KEY,
+    ended_by xid8,        -- every transaction that may have overlooked the prefix has a lower xid; null until that can be said
+    since    timestamptz, -- in force: what those have written is settled, and leases name the prefix
+    leaving  boolean NOT NULL DEFAULT false
+);
+
+-- Another number whenever that table has changed. A sequence, for every transaction sees it as it is now, whatever its snapshot.
+CREATE SEQUENCE tidelock.strict_generation;
+
+-- Counts calls for help of those who can settle nothing and cannot reach the guardian but here. A sequence, for it locks nothing.
+CREATE SEQUENCE tidelock.calls;
+
+-- How long the office was taken for: who cannot reach the guardian waits it out.
+ALTER TABLE tidelock.guardian ADD lasts interval NOT NULL DEFAULT '1 minute';
+
+-- +goose StatementBegin
+CREATE FUNCTION tidelock.strict_changed() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the strict prefixes have changed' USING ERRCODE = 'TL001';
+END $$;
+-- +goose StatementEnd
+
+-- +goose Down
+DROP FUNCTION tidelock.strict_changed();
+ALTER TABLE tidelock.guardian DROP lasts;
+DROP SEQUENCE tidelock.calls, tidelock.strict_generation;
+DROP TABLE tidelock.strict;

@@ -1,0 +1,107 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/tidelock-cache/tidelock/lease"
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+// strictEvery is the pause between two looks at the strict prefixes.
+const strictEvery = 250 * time.Millisecond
+
+// strictness brings strict prefixes into force, and out of it. A prefix is named by leases only while every writer sees to it:
+//
+//	declared ── told to every writer ─▶ announced ── whoever overlooked it has ended ─▶ ended ── what those wrote is settled ─▶ in force
+//
+//	leaving ── no lease names it ─▶ forgotten by writers
+//
+// All of that stands in Postgres, and each step is true whichever guardian takes it, so the next one goes on.
+type strictness struct {
+	term    int64 // the times are of this one
+	looked  time.Duration
+	ended   map[string]time.Duration // when it was seen that all who may have overlooked the prefix had ended
+	unnamed map[string]time.Duration // when a prefix that is leaving was seen first; no lease has named it since then
+}
+
+// strictly takes the next steps.
+func (t *trust) strictly(ctx context.Context) error {
+	t.mu.Lock()
+	term, held := t.office.Term, t.machine != nil
+	t.mu.Unlock()
+	now := lease.Now()
+	if !held || term == t.strict.term && now < t.strict.looked+strictEvery {
+		return nil
+	}
+	if term != t.strict.term {
+		t.strict = strictness{term: term, ended: make(map[string]time.Duration), unnamed: make(map[string]time.Duration)}
+	}
+	t.strict.looked = now
+	ctx, cancel := bounded(ctx, guardTimeout)
+	defer cancel()
+	prefixes, err := outbox.StrictPrefixes(ctx, t.cfg.DB)
+	if err != nil {
+		return err
+	}
+	steps := t.sort(prefixes)
+	for _, step := range []struct {
+		name     string
+		prefixes []string
+		take     func(context.Context, outbox.DB, []string) error
+	}{
+		{"strict_announced", steps.announce, outbox.AnnounceStrict},
+		{"strict_in_force", steps.enforce, outbox.EnforceStrict},
+		{"strict_forgotten", steps.forget, outbox.ForgetStrict},
+	} {
+		if len(step.prefixes) == 0 {
+			continue
+		}
+		if err := step.take(ctx, t.cfg.DB, step.prefixes); err != nil {
+			return err
+		}
+		t.log.Info(step.name, zap.Strings("prefixes", step.prefixes))
+	}
+	return nil
+}
+
+// strictSteps are the prefixes that each step is to be taken for.
+type strictSteps struct{ announce, enforce, forget []string }
+
+// sort says which steps are to be taken, and has leases name those in force.
+func (t *trust) sort(prefixes []outbox.StrictPrefix) (steps strictSteps) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.machine == nil || t.office.Term != t.strict.term {
+		return steps
+	}
+	now := lease.Now()
+	phase, _, _ := t.machine.State()
+	settled, known := t.proof.Settled()
+	t.named = nil
+	for _, p := range prefixes {
+		switch {
+		case p.Leaving:
+			if now-since(t.strict.unnamed, p.Prefix, now) > 2*lease.Length && phase != lease.Suspending { // a guardian before may have named it
+				steps.forget = append(steps.forget, p.Prefix)
+			}
+		case p.Since != nil:
+			t.named = append(t.named, p.Prefix)
+		case !p.Announced:
+			steps.announce = append(steps.announce, p.Prefix)
+		case p.Ended && known && settled >= since(t.strict.ended, p.Prefix, now):
+			steps.enforce = append(steps.enforce, p.Prefix)
+		}
+	}
+	return steps
+}
+
+// since returns when something was seen first, which is now if it has not been.
+func since(seen map[string]time.Duration, what string, now time.Duration) time.Duration {
+	if _, known := seen[what]; !known {
+		seen[what] = now
+	}
+	return seen[what]
+}

@@ -1,0 +1,98 @@
+package writer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/lease"
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+// StrictError says that a key is strict (outbox.DeclareStrict) and its writer has no Config.Leases. Nothing is committed.
+type StrictError struct{ Key string }
+
+// Error says what to do.
+func (e *StrictError) Error() string {
+	return fmt.Sprintf("the key %q is strict, and this writer cannot keep what that promises: make a lease.Client and give it as Config.Leases", e.Key)
+}
+
+// UnsettledError says that a write to a strict key is committed, and that it is not certain whether every strict read sees it: neither Valkey nor the guardian nor,
+// in its stead, Postgres could be asked within Config.SettleTimeout. A relay settles it as soon as that is possible. It must not be repeated
+// unless its statement can be.
+type UnsettledError struct {
+	// Result is the committed write.
+	Result Result
+	// Err is the cause.
+	Err error
+}
+
+// Error says that the write is committed, and why it is not acknowledged.
+func (e *UnsettledError) Error() string {
+	return fmt.Sprintf("the write is committed, but strict reads may not see it yet: %v", e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *UnsettledError) Unwrap() error { return e.Err }
+
+// readStrict reads which keys are strict.
+func (w *Writer) readStrict(ctx context.Context) error {
+	strict, err := outbox.ReadStrict(ctx, w.db)
+	if err == nil {
+		w.strict.Store(&strict)
+	}
+	return err
+}
+
+// changed reports whether err says that the strict prefixes are others by now, and reads them if so.
+func (w *Writer) changed(ctx context.Context, err error) (bool, error) {
+	if !errors.Is(err, outbox.ErrStrictChanged) {
+		return false, nil
+	}
+	return true, w.readStrict(ctx)
+}
+
+// allowed returns a *StrictError for a key that this writer may not write.
+func (w *Writer) allowed(key string) error {
+	if w.cfg.Leases == nil && w.strict.Load().Has(key) {
+		return &StrictError{Key: key}
+	}
+	return nil
+}
+
+// open returns those of the strict keys' versions, as the cache has replied, that some strict read may not see yet. A version is seen by all if it is settled on
+// a server that our lease names after the reply: whoever is served from the cache is served from that one, until trust has ended, everything that was
+// committed by then was settled, and trust has begun anew. If nobody trusts the cache, all read from Postgres.
+func (w *Writer) open(records []outbox.Record, replies []cache.Reply) (open []lease.Version) {
+	strict := w.strict.Load()
+	for i, r := range records {
+		if !strict.Has(r.Key) || w.cfg.Leases == nil || mutant.On("strict-settled") {
+			continue
+		}
+		held, now := w.cfg.Leases.Held(), lease.Now()
+		if !held.Suspended(now) && !(replies[i].Outcome.Done() && held.Trusts(now, []string{replies[i].Server})) {
+			open = append(open, lease.Version{Key: r.Key, Version: r.Version})
+		}
+	}
+	return open
+}
+
+// close waits until every strict read sees these versions.
+func (w *Writer) close(ctx context.Context, open []lease.Version) error {
+	if len(open) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.settleTimeout())
+	defer cancel()
+	return w.cfg.Leases.Settle(ctx, open)
+}
+
+// acknowledge returns a committed write once every strict read sees it, or an *UnsettledError.
+func (w *Writer) acknowledge(ctx context.Context, result Result, open []lease.Version) (Result, error) {
+	if err := w.close(ctx, open); err != nil {
+		return result, &UnsettledError{Result: result, Err: err}
+	}
+	return result, nil
+}
