@@ -6,6 +6,7 @@ import (
 
 	"github.com/valkey-io/valkey-go"
 	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/rig"
@@ -82,6 +83,52 @@ func BenchmarkGetMiss(b *testing.B) {
 		f.del(keys[0])
 		if p, err := r.Get(b.Context(), keys[0]); err != nil || p.Hit {
 			b.Fatal(p, err)
+		}
+	}
+}
+
+// row is a value of a few columns.
+type row struct {
+	ID    int    `json:"id"`
+	Delay int    `json:"delay"`
+	Gate  string `json:"gate"`
+	Note  string `json:"note"`
+}
+
+var someRow = row{ID: 42, Delay: 15, Gate: "B 17", Note: "a note of about the length that somebody writes who has little time"}
+
+func BenchmarkJSONEncode(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := (reader.JSON[row]{}).Encode(someRow); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkJSONDecode(b *testing.B) {
+	payload, err := reader.JSON[row]{}.Encode(someRow)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if got, err := (reader.JSON[row]{}).Decode(payload); err != nil || got != someRow {
+			b.Fatal(got, err)
+		}
+	}
+}
+
+func BenchmarkProtoDecode(b *testing.B) {
+	codec := reader.Proto[wrapperspb.StringValue, *wrapperspb.StringValue]{}
+	payload, err := codec.Encode(wrapperspb.String(someRow.Note))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if got, err := codec.Decode(payload); err != nil || got.Value != someRow.Note {
+			b.Fatal(got, err)
 		}
 	}
 }

@@ -54,9 +54,17 @@ func (w *Writer) changed(ctx context.Context, err error) (bool, error) {
 	return true, w.readStrict(ctx)
 }
 
-// allowed returns a *StrictError for a key that this writer may not write.
+// allowed returns a *StrictError for a key that this writer may not write. Before it refuses one it looks whether that is still so: nothing else would tell.
 func (w *Writer) allowed(key string) error {
-	if w.cfg.Leases == nil && w.strict.Load().Has(key) {
+	if w.cfg.Leases != nil || !w.strict.Load().Has(key) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.commitTimeout())
+	defer cancel()
+	if err := w.readStrict(ctx); err != nil {
+		return err
+	}
+	if w.strict.Load().Has(key) {
 		return &StrictError{Key: key}
 	}
 	return nil

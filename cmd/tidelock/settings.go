@@ -154,6 +154,7 @@ func (s *Settings) nats(log *zap.Logger) (*nats.Conn, error) {
 		nats.RetryOnFailedConnect(true),
 		nats.IgnoreAuthErrorAbort(), // else the second refusal ends the tries for good
 		nats.ReconnectWait(250 * time.Millisecond),
+		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), // a guardian that nobody reaches must find out
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("nats_disconnected", zap.Error(err))
