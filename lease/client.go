@@ -29,10 +29,11 @@ type Config struct {
 const (
 	// askTimeout bounds one question.
 	askTimeout = RenewEvery
-	// vouchTimeout bounds the guardian's answer to a call: it may have to wait for every lease to run out, its predecessor's too.
-	vouchTimeout = 4 * Length
-	// callAgain is the pause between two calls that nobody has answered.
-	callAgain = 100 * time.Millisecond
+	// vouchTimeout bounds the guardian's answer to a call: it may have to wait for every lease to run out. For anything longer Postgres tells as well.
+	vouchTimeout = 6 * Length / 5
+	// lookAgain is the pause between two looks at the office's row, and lookMost how often it is looked at until the guardian is called again.
+	lookAgain = 50 * time.Millisecond
+	lookMost  = 40
 	// callVersions bounds the versions in one message.
 	callVersions = 500
 )
@@ -163,18 +164,26 @@ func (c *Client) renew(ctx context.Context) (Held, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	asked := Now()
-	answer, err := c.cfg.NATS.RequestWithContext(ctx, outbox.LeaseSubject+name, nil)
+	r, err := Ask(ctx, c.cfg.NATS, name)
 	if err != nil {
-		return Held{}, fmt.Errorf("asking the guardian for a lease: %w", err)
-	}
-	var r Reply
-	if err := json.Unmarshal(answer.Data, &r); err != nil {
-		return Held{}, fmt.Errorf("reading the guardian's answer: %w", err)
-	}
-	if r.Behind < 0 {
-		return Held{}, fmt.Errorf("reading the guardian's answer: it is ahead of the present by %v", -r.Behind)
+		return Held{}, err
 	}
 	return c.Held().Granted(asked, r), nil
+}
+
+// Ask asks the guardian of a database (outbox.Office.Database) for a lease. While it grants none there is no answer until ctx ends.
+func Ask(ctx context.Context, conn *nats.Conn, database string) (r Reply, err error) {
+	answer, err := conn.RequestWithContext(ctx, outbox.LeaseSubject+database, nil)
+	if err != nil {
+		return r, fmt.Errorf("asking the guardian for a lease: %w", err)
+	}
+	if err := json.Unmarshal(answer.Data, &r); err != nil {
+		return r, fmt.Errorf("reading the guardian's answer: %w", err)
+	}
+	if r.Behind < 0 {
+		return r, fmt.Errorf("reading the guardian's answer: it is ahead of the present by %v", -r.Behind)
+	}
+	return r, nil
 }
 
 // renewByPostgres finds out whether the cache is suspended, after the guardian has not answered for a reason.
@@ -217,15 +226,12 @@ func (c *Client) settle(ctx context.Context, versions []Version) error {
 		if err == nil {
 			return nil
 		}
-		if e := c.callByPostgres(ctx); e != nil {
-			err = errors.Join(err, e)
+		e := c.settleByPostgres(ctx)
+		if e == nil {
+			return nil
 		}
-		pause := time.NewTimer(callAgain)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return fmt.Errorf("making sure that nobody reads an older value: %w", errors.Join(ctx.Err(), err))
+		if ctx.Err() != nil {
+			return fmt.Errorf("making sure that nobody reads an older value: %w", errors.Join(err, e))
 		}
 	}
 }
@@ -255,6 +261,9 @@ func (c *Client) call(ctx context.Context, text []byte) error {
 	if err != nil {
 		return err
 	}
+	if !c.cfg.NATS.IsConnected() {
+		return fmt.Errorf("calling the guardian: %w", nats.ErrDisconnected)
+	}
 	if _, err := c.cfg.NATS.RequestWithContext(ctx, outbox.SettleSubject+name, text); err != nil {
 		return fmt.Errorf("calling the guardian: %w", err)
 	}
@@ -265,9 +274,42 @@ func (c *Client) call(ctx context.Context, text []byte) error {
 	return nil
 }
 
-// callByPostgres leaves word for the guardian, which then distrusts the cache.
-func (c *Client) callByPostgres(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, Length)
-	defer cancel()
-	return outbox.CallGuardian(ctx, c.cfg.DB)
+// settleByPostgres leaves word for the guardian, which then distrusts the cache, and looks at the row of its office until that has happened: once the cache
+// was suspended after our versions were committed, they are settled before it is trusted again.
+func (c *Client) settleByPostgres(ctx context.Context) error {
+	before, err := outbox.ReadRow(ctx, c.cfg.DB)
+	if err != nil {
+		return pausing(ctx, err)
+	}
+	if err := outbox.CallGuardian(ctx, c.cfg.DB); err != nil {
+		return pausing(ctx, err)
+	}
+	for range lookMost {
+		if err := pausing(ctx, nil); err != nil {
+			return err
+		}
+		row, err := outbox.ReadRow(ctx, c.cfg.DB)
+		switch {
+		case err != nil:
+			return err
+		case row.Suspensions > before.Suspensions || c.Held().Suspended(Now()):
+			return nil
+		}
+	}
+	return errNotSuspended
+}
+
+// errNotSuspended says that no guardian has heard the call.
+var errNotSuspended = errors.New("no guardian has suspended the cache")
+
+// pausing waits before another look, and returns the error that led to it, or why it was cut short.
+func pausing(ctx context.Context, err error) error {
+	pause := time.NewTimer(lookAgain)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return err
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), err)
+	}
 }

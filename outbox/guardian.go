@@ -53,6 +53,10 @@ type Office struct {
 	Database string
 	// Calls counts the calls for help: see CallGuardian.
 	Calls int64
+	// Former is how long the office was taken for before: its holder of then may count it as its own for so long.
+	Former time.Duration
+	// TrustNo is the number of the last statement about the trust: see WriteTrust.
+	TrustNo int64
 }
 
 // Server is the server that the cache is, or one shard of it, as it stands on record.
@@ -78,7 +82,7 @@ func TakeOffice(ctx context.Context, db DB, holder string, lease time.Duration) 
 		return o, false, wrap("reading the highest version", err)
 	}
 	o.Holder = holder
-	err = db.QueryRow(ctx, officeText, holder, lease, o.Drawn).Scan(&o.Term, &o.Origin, &o.Here, &o.History, &o.NextXid, &o.Database, &o.Calls)
+	err = db.QueryRow(ctx, officeText, holder, lease, o.Drawn).Scan(&o.Term, &o.Origin, &o.Here, &o.History, &o.NextXid, &o.Database, &o.Calls, &o.Former, &o.TrustNo)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return o, false, nil
 	}

@@ -266,3 +266,41 @@ func as(t testing.TB, db *pgxpool.Pool, grants string) *pgxpool.Pool {
 	u.User = url.User(role)
 	return rig.Pool(t, u.String())
 }
+
+// TestTrustIsWrittenInOrder: a statement that was sent before another and comes after it does nothing, and neither does one of a former term.
+func TestTrustIsWrittenInOrder(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	take := func(who string) outbox.Office {
+		o, held, err := outbox.TakeOffice(t.Context(), db, who, time.Millisecond)
+		must(t, err)
+		if !held {
+			t.Fatalf("%s does not get the office", who)
+		}
+		return o
+	}
+	write := func(o outbox.Office, number int64, phase string, want bool) {
+		t.Helper()
+		if stands, err := outbox.WriteTrust(t.Context(), db, o, number, phase, "a test"); err != nil || stands != want {
+			t.Errorf("%s as number %d of term %d stands: %t, %v", phase, number, o.Term, stands, err)
+		}
+	}
+	one := take("one")
+	write(one, 2, "suspended", true)
+	write(one, 4, "trusted", true)
+	write(one, 3, "suspended", false)
+	write(one, 4, "suspended", false)
+	if row, err := outbox.ReadRow(t.Context(), db); err != nil || row.Suspended || row.Suspensions != 1 {
+		t.Errorf("the row is %+v, %v", row, err)
+	}
+	time.Sleep(5 * time.Millisecond)
+	two := take("two")
+	if two.TrustNo != 4 || two.Former != time.Millisecond {
+		t.Errorf("the next office is %+v", two)
+	}
+	write(one, 5, "suspended", false)
+	write(two, 5, "suspended", true)
+	if row, err := outbox.ReadRow(t.Context(), db); err != nil || !row.Suspended || row.Suspensions != 2 {
+		t.Errorf("the row is %+v, %v", row, err)
+	}
+}

@@ -14,6 +14,7 @@ var (
 	movedText      = mutateMoved(movedSQL)
 	claimDueText   = claimDueSQL + mutateClaim(claimSQL)
 	claimNamedText = claimNamedSQL + mutateClaim(claimSQL)
+	trustText      = mutant.Text("trust-in-order", trustSQL, "AND trust_no < $5", "AND $5 > 0")
 	retireText     = mutateOnRecord(retireSQL)
 	setAsideText   = mutateOnRecord(setAsideSQL)
 )

@@ -48,6 +48,8 @@ func HasPrefix(prefixes []string, key string) bool {
 
 // StrictPrefix is a prefix whose keys are strict.
 type StrictPrefix struct {
+	// ID is that of the declaration.
+	ID     int64
 	Prefix string
 	// Since is when it came into force, nil while it has not: writers see to it already, but strict reads are refused.
 	Since *time.Time
@@ -59,7 +61,7 @@ type StrictPrefix struct {
 
 // StrictPrefixes lists the prefixes declared.
 func StrictPrefixes(ctx context.Context, db DB) ([]StrictPrefix, error) {
-	rows, err := db.Query(ctx, `SELECT prefix, since, leaving, ended_by IS NOT NULL, coalesce(ended_by <= pg_snapshot_xmin(pg_current_snapshot()), false)
+	rows, err := db.Query(ctx, `SELECT id, prefix, since, leaving, ended_by IS NOT NULL, coalesce(ended_by <= pg_snapshot_xmin(pg_current_snapshot()), false)
 		FROM tidelock.strict ORDER BY prefix`)
 	if err != nil {
 		return nil, wrap("listing the strict prefixes", err)
@@ -72,7 +74,7 @@ func StrictPrefixes(ctx context.Context, db DB) ([]StrictPrefix, error) {
 // have no leases. It comes into force once every transaction that was under way has ended, and what those have written is settled: see StrictPrefix.Since.
 func DeclareStrict(ctx context.Context, db DB, prefix string) error {
 	_, err := db.Exec(ctx, `INSERT INTO tidelock.strict (prefix) VALUES ($1)
-		ON CONFLICT (prefix) DO UPDATE SET ended_by = NULL, since = NULL, leaving = false WHERE strict.leaving`, prefix)
+		ON CONFLICT (prefix) DO UPDATE SET id = DEFAULT, ended_by = NULL, since = NULL, leaving = false WHERE strict.leaving`, prefix)
 	return wrap("declaring a strict prefix", err)
 }
 
@@ -85,11 +87,11 @@ func RetractStrict(ctx context.Context, db DB, prefix string) (bool, error) {
 
 // AnnounceStrict has every writer read the strict prefixes anew, and notes which transactions may still not have: those below the xids that are given out from
 // then on. db must not be a transaction.
-func AnnounceStrict(ctx context.Context, db DB, prefixes []string) error {
+func AnnounceStrict(ctx context.Context, db DB, declarations []int64) error {
 	if err := nextGeneration(ctx, db); err != nil {
 		return err
 	}
-	_, err := db.Exec(ctx, `UPDATE tidelock.strict SET ended_by = pg_snapshot_xmax(pg_current_snapshot()) WHERE prefix = ANY ($1) AND ended_by IS NULL`, prefixes)
+	_, err := db.Exec(ctx, `UPDATE tidelock.strict SET ended_by = pg_snapshot_xmax(pg_current_snapshot()) WHERE id = ANY ($1) AND ended_by IS NULL`, declarations)
 	return wrap("announcing strict prefixes", err)
 }
 
@@ -99,15 +101,15 @@ func nextGeneration(ctx context.Context, db DB) error {
 	return wrap("announcing strict prefixes", err)
 }
 
-// EnforceStrict notes that prefixes are in force.
-func EnforceStrict(ctx context.Context, db DB, prefixes []string) error {
-	_, err := db.Exec(ctx, `UPDATE tidelock.strict SET since = clock_timestamp() WHERE prefix = ANY ($1) AND since IS NULL AND NOT leaving`, prefixes)
+// EnforceStrict notes that declarations are in force.
+func EnforceStrict(ctx context.Context, db DB, declarations []int64) error {
+	_, err := db.Exec(ctx, `UPDATE tidelock.strict SET since = clock_timestamp() WHERE id = ANY ($1) AND since IS NULL AND NOT leaving`, declarations)
 	return wrap("enforcing strict prefixes", err)
 }
 
-// ForgetStrict deletes prefixes that are leaving, once no lease names them.
-func ForgetStrict(ctx context.Context, db DB, prefixes []string) error {
-	tag, err := db.Exec(ctx, `DELETE FROM tidelock.strict WHERE prefix = ANY ($1) AND leaving`, prefixes)
+// ForgetStrict deletes declarations that are leaving, once no lease names their prefixes.
+func ForgetStrict(ctx context.Context, db DB, declarations []int64) error {
+	tag, err := db.Exec(ctx, `DELETE FROM tidelock.strict WHERE id = ANY ($1) AND leaving`, declarations)
 	if err != nil || tag.RowsAffected() == 0 {
 		return wrap("forgetting strict prefixes", err)
 	}

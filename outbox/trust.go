@@ -22,9 +22,10 @@ type Trust struct {
 	Reason string // why it could not the last time
 }
 
-// WriteTrust writes down whether the cache may be believed, and reports whether it stands: it does not once the office's term is over.
-func WriteTrust(ctx context.Context, db DB, o Office, phase, reason string) (bool, error) {
-	tag, err := db.Exec(ctx, trustSQL, phase, reason, o.Term, o.Holder)
+// WriteTrust writes down whether the cache may be believed, and reports whether it stands: it does not once the office's term is over, nor if a statement with
+// this number or a higher one has come before. A guardian gives each the next number, also when it tries one again: the first may still be under way.
+func WriteTrust(ctx context.Context, db DB, o Office, number int64, phase, reason string) (bool, error) {
+	tag, err := db.Exec(ctx, trustText, phase, reason, o.Term, o.Holder, number)
 	return tag.RowsAffected() == 1, wrap("writing down the trust in the cache", err)
 }
 
@@ -41,11 +42,15 @@ type Row struct {
 	Lasts time.Duration // how long it was taken for
 	// Suspended: whoever reads it may count on nobody's trusting the cache for the length of a lease.
 	Suspended bool
+	// Suspensions counts how often it was written down that the cache is suspended. Who has seen it rise knows that nobody trusted it in between, and that
+	// everything that was committed before will be settled before anybody does.
+	Suspensions int64
 }
 
 // ReadRow returns the office's row.
 func ReadRow(ctx context.Context, db DB) (r Row, err error) {
-	err = db.QueryRow(ctx, `SELECT term, until::text, lasts, trust = 'suspended' FROM tidelock.guardian`).Scan(&r.Term, &r.Until, &r.Lasts, &r.Suspended)
+	err = db.QueryRow(ctx, `SELECT term, until::text, lasts, trust = 'suspended', suspensions FROM tidelock.guardian`).
+		Scan(&r.Term, &r.Until, &r.Lasts, &r.Suspended, &r.Suspensions)
 	return r, wrap("reading the guardian's office", err)
 }
 

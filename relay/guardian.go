@@ -169,7 +169,7 @@ func (g *guardian) canaries(ctx context.Context) (canaries map[string]cache.Cana
 		return nil, false, err
 	}
 	g.know(servers)
-	g.trust.waits(mark)
+	g.trust.waits(mark, servers)
 	canaries = make(map[string]cache.Canary)
 	for _, s := range servers {
 		if s.Doubt() {

@@ -23,8 +23,8 @@ const strictEvery = 250 * time.Millisecond
 type strictness struct {
 	term    int64 // the times are of this one
 	looked  time.Duration
-	ended   map[string]time.Duration // when it was seen that all who may have overlooked the prefix had ended
-	unnamed map[string]time.Duration // when a prefix that is leaving was seen first; no lease has named it since then
+	ended   map[int64]time.Duration // when it was seen that all who may have overlooked the prefix had ended
+	unnamed map[int64]time.Duration // when a prefix that is leaving was seen first; no lease has named it since then
 }
 
 // strictly takes the next steps.
@@ -37,7 +37,7 @@ func (t *trust) strictly(ctx context.Context) error {
 		return nil
 	}
 	if term != t.strict.term {
-		t.strict = strictness{term: term, ended: make(map[string]time.Duration), unnamed: make(map[string]time.Duration)}
+		t.strict = strictness{term: term, ended: make(map[int64]time.Duration), unnamed: make(map[int64]time.Duration)}
 	}
 	t.strict.looked = now
 	ctx, cancel := bounded(ctx, guardTimeout)
@@ -48,27 +48,32 @@ func (t *trust) strictly(ctx context.Context) error {
 	}
 	steps := t.sort(prefixes)
 	for _, step := range []struct {
-		name     string
-		prefixes []string
-		take     func(context.Context, outbox.DB, []string) error
+		name string
+		what []outbox.StrictPrefix
+		take func(context.Context, outbox.DB, []int64) error
 	}{
 		{"strict_announced", steps.announce, outbox.AnnounceStrict},
 		{"strict_in_force", steps.enforce, outbox.EnforceStrict},
 		{"strict_forgotten", steps.forget, outbox.ForgetStrict},
 	} {
-		if len(step.prefixes) == 0 {
+		if len(step.what) == 0 {
 			continue
 		}
-		if err := step.take(ctx, t.cfg.DB, step.prefixes); err != nil {
+		var ids []int64
+		var prefixes []string
+		for _, p := range step.what {
+			ids, prefixes = append(ids, p.ID), append(prefixes, p.Prefix)
+		}
+		if err := step.take(ctx, t.cfg.DB, ids); err != nil {
 			return err
 		}
-		t.log.Info(step.name, zap.Strings("prefixes", step.prefixes))
+		t.log.Info(step.name, zap.Strings("prefixes", prefixes))
 	}
 	return nil
 }
 
-// strictSteps are the prefixes that each step is to be taken for.
-type strictSteps struct{ announce, enforce, forget []string }
+// strictSteps are the declarations that each step is to be taken for.
+type strictSteps struct{ announce, enforce, forget []outbox.StrictPrefix }
 
 // sort says which steps are to be taken, and has leases name those in force.
 func (t *trust) sort(prefixes []outbox.StrictPrefix) (steps strictSteps) {
@@ -84,22 +89,22 @@ func (t *trust) sort(prefixes []outbox.StrictPrefix) (steps strictSteps) {
 	for _, p := range prefixes {
 		switch {
 		case p.Leaving:
-			if now-since(t.strict.unnamed, p.Prefix, now) > 2*lease.Length && phase != lease.Suspending { // a guardian before may have named it
-				steps.forget = append(steps.forget, p.Prefix)
+			if now-since(t.strict.unnamed, p.ID, now) > 2*lease.Length && phase != lease.Suspending { // a guardian before may have named it
+				steps.forget = append(steps.forget, p)
 			}
 		case p.Since != nil:
 			t.named = append(t.named, p.Prefix)
 		case !p.Announced:
-			steps.announce = append(steps.announce, p.Prefix)
-		case p.Ended && known && settled >= since(t.strict.ended, p.Prefix, now):
-			steps.enforce = append(steps.enforce, p.Prefix)
+			steps.announce = append(steps.announce, p)
+		case p.Ended && known && settled >= since(t.strict.ended, p.ID, now):
+			steps.enforce = append(steps.enforce, p)
 		}
 	}
 	return steps
 }
 
-// since returns when something was seen first, which is now if it has not been.
-func since(seen map[string]time.Duration, what string, now time.Duration) time.Duration {
+// since returns when something was seen of a declaration first, which is now if it has not been.
+func since(seen map[int64]time.Duration, what int64, now time.Duration) time.Duration {
 	if _, known := seen[what]; !known {
 		seen[what] = now
 	}

@@ -31,6 +31,7 @@ type trust struct {
 	office  outbox.Office
 	well    []string      // the run ids that the last beat found, all of them on record with nothing in doubt; nil when that cannot be said
 	told    lease.Phase   // what was last written down and logged
+	number  int64         // of the last statement about the trust
 	named   []string      // the strict prefixes that leases name
 	turned  chan struct{} // closed when the phase may be another
 }
@@ -67,7 +68,7 @@ func (t *trust) kept(sent time.Duration, o outbox.Office) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.machine == nil || t.office.Term != o.Term || t.office.History != o.History {
-		t.machine, t.proof, t.told, t.named, t.well = lease.NewGuardian(lease.Now(), t.cfg.guardLease()), lease.Proof{}, "", nil, nil
+		t.machine, t.proof, t.told, t.named, t.well = lease.NewGuardian(lease.Now(), max(o.Former, t.cfg.guardLease())), lease.Proof{}, "", nil, nil
 		t.office.Calls = o.Calls
 	}
 	t.machine.Kept(sent, t.cfg.guardLease())
@@ -75,7 +76,7 @@ func (t *trust) kept(sent time.Duration, o outbox.Office) {
 	if t.office.Calls != o.Calls {
 		t.machine.Distrust(lease.Now(), "somebody who cannot reach the guardian could not settle a version")
 	}
-	t.office = o
+	t.office, t.number = o, max(t.number, o.TrustNo)
 	t.turnLocked()
 }
 
@@ -97,10 +98,16 @@ func (t *trust) turnLocked() {
 	}
 }
 
-// waits takes note of a snapshot of what waits.
-func (t *trust) waits(mark outbox.Mark) {
+// waits takes note of a snapshot of what waits, and of the servers on record in it. What has ceased to wait is settled on those: if they are others than the
+// last beat has found, nothing can be said of the latter.
+func (t *trust) waits(mark outbox.Mark, onRecord []outbox.Server) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for _, s := range onRecord {
+		if s.Doubt() || !slices.Contains(t.well, s.RunID) {
+			t.well = nil
+		}
+	}
 	if mark.Lowest == nil {
 		t.proof.Waits(0, false)
 		return
@@ -147,12 +154,20 @@ func (t *trust) step(ctx context.Context) error {
 	}
 	bounded, cancel := bounded(ctx, guardTimeout)
 	defer cancel()
-	stands, err := outbox.WriteTrust(bounded, t.cfg.DB, office, string(phase), reason)
+	stands, err := outbox.WriteTrust(bounded, t.cfg.DB, office, t.numbered(), string(phase), reason)
 	if err != nil || !stands {
 		return err
 	}
 	t.written(machine, action, phase, reason)
 	return nil
+}
+
+// numbered returns the number of the next statement.
+func (t *trust) numbered() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.number++
+	return t.number
 }
 
 func (t *trust) news(phase lease.Phase) bool {

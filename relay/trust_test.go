@@ -1,7 +1,9 @@
 package relay_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,13 +32,15 @@ func TestTrust(t *testing.T) {
 	trusts := func() bool { return c.Held().Trusts(lease.Now(), s.cache.Links().Runs) }
 	stacktest.Eventually(t, patience, trusts, "the cache is trusted")
 	first := s.cache.Links().Runs
+	before, err := outbox.ReadRow(t.Context(), s.db)
+	must(t, err)
 	stacktest.Eventually(t, patience, func() bool { return c.Held().Within(lease.Now(), first, lease.Length) }, "what was committed a second ago is visible")
 
 	must(t, errors.Join(server.Kill(), server.Start(t.Context())))
 	stacktest.Eventually(t, patience, func() bool { return !c.Held().Trusts(lease.Now(), first) }, "the trust ends")
 	stacktest.Eventually(t, patience, func() bool {
-		trust, err := outbox.ReadTrust(t.Context(), s.db)
-		return err == nil && trust.Phase == string(lease.Suspended)
+		row, err := outbox.ReadRow(t.Context(), s.db)
+		return err == nil && row.Suspensions > before.Suspensions
 	}, "it is written down that the cache is suspended")
 	stacktest.Eventually(t, patience, trusts, "the cache is trusted again")
 	if runs := s.cache.Links().Runs; len(runs) != 1 || runs[0] == first[0] {
@@ -64,4 +68,31 @@ func TestWhatWaitsHoldsTheProof(t *testing.T) {
 	}
 	s.exec("DELETE FROM tidelock.outbox")
 	stacktest.Eventually(t, patience, func() bool { return c.Held().Within(lease.Now(), runs(), lease.Length) }, "the proof goes on")
+}
+
+// TestCallByPostgres has a process that cannot reach NATS call the guardian through Postgres: what it asks to be settled is, for nobody trusts the cache then.
+func TestCallByPostgres(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	near := s.leases()
+	s.run()
+	trusted := func() bool { return near.Held().Trusts(lease.Now(), s.cache.Links().Runs) }
+	stacktest.Eventually(t, patience, trusted, "the cache is trusted")
+	way := rig.Proxy(t, strings.TrimPrefix(stacktest.NATS(t).URL(), "nats://"))
+	far, err := lease.NewClient(lease.Config{DB: s.db, NATS: rig.NATS(t, "nats://"+way.Addr()), Log: rig.Log(t)})
+	must(t, err)
+	t.Cleanup(far.Close)
+	for name, fault := range map[string]func() error{"cut": way.Cut, "silent": way.Blackhole} {
+		must(t, fault())
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			began := time.Now()
+			err := far.Settle(ctx, []lease.Version{{Key: s.key("k"), Version: 1}})
+			cancel()
+			must(t, err)
+			t.Logf("%s: vouched for after %v", name, time.Since(began).Round(time.Millisecond))
+		}
+		must(t, way.Heal())
+	}
+	stacktest.Eventually(t, patience, trusted, "the cache is trusted again")
 }

@@ -18,12 +18,16 @@
      may lose it at any moment before. So a lease ends at its holder before others believe it to have ended: this is what
      counting from before the question, and the bound of the drift, are for. A lease is held from the moment it is granted:
      an answer that is lost, or comes late, is a lease that its holder does not use.
-   - The row in Postgres says "suspended" from when the guardian writes it down until it writes that it resumes; whoever
-     reads it there has a suspension lease.
+   - The row in Postgres says "suspended" from when the guardian writes it down until it writes that it resumes. Whoever
+     reads it there has a suspension lease, and so has who finds the row unchanged for long enough (S7). Nobody knows of
+     these leases: before it drains a guardian waits for those of before it wrote that it resumes, and for no others.
+   - The guardian is asked to settle a version, and vouches for it. The call ends in that step: a late answer is no worse,
+     for what is acknowledged late binds fewer reads. That it does not answer, or distrusts, is always possible.
 
    Not modelled: several keys, several servers of one cache, the canary's horizon and its fences (repair.pml has them),
-   Postgres that loses commits (pgfailover.pml), a server that takes over another's data under its old run id: leases name
-   what does not survive a loss of data, and where a run id does, they must name more than that.
+   Postgres that loses commits (pgfailover.pml) or goes on answering beside its successor, a server that takes over another's
+   data under its old run id: leases name what does not survive a loss of data, and where a run id does, they must name more
+   than that.
 
    Property
    linear   a read returns no version lower than one that was acknowledged, or returned by a read that had ended, before it
@@ -33,19 +37,27 @@
    S1  A hit is served if the server that answered is named by a trust lease that was held before it was asked, and by one
        that is held after its answer.
    S2  A write is acknowledged, and what was read from Postgres is returned, if the version is settled on a server that is
-       named by a trust lease held after the commit, or the read; or if it is known then that nobody believes the cache.
-       A load is shared only by calls that began before it read.
+       named by a trust lease held after the commit, or the read; or if it is known then that nobody believes the cache; or
+       if the guardian vouches for it after. A load is shared only by calls that began before it read.
    S3  Whoever trusts is waited for: "suspended" is not said, and no other server is trusted, while a trust lease lives.
-   S4  A new guardian waits until its predecessor counts the office as its own no longer, and its leases have run out. An
-       office whose time has passed is not kept, but taken anew. What a guardian writes down is fenced by its term.
+   S4  A new guardian waits until its predecessor counts the office as its own no longer, and its leases have run out. One
+       whose time has passed before it keeps its office distrusts, and goes on with the same term. What a guardian writes
+       down is fenced by its term; and what it has given up writing, by what it writes after.
    S5  Before a server is trusted again the suspension leases have run out, what is in doubt is repaired, and every version
-       that was committed until they had run out is settled on the server on record. A record that is superseded waits for the
-       newer one to be settled: were it deleted before, nothing would tell that the cache is still older than both.
+       that was committed until they had run out is settled on it. It is the one that was on record when resuming began,
+       and still is. A record that is superseded waits for the newer one to be settled: were it deleted before, nothing
+       would tell that the cache is still older than both.
+   S6  A guardian vouches for a version while its office is its own: in Suspended and Resuming for every one, since nobody
+       trusts and what is committed by then will be drained; in Draining and Trusted for what is settled on the server that
+       its leases name, or are to name; in Suspending for none.
+   S7  If the office's row has not changed for as long as a guardian may believe on the strength of it, or of what it sent
+       meanwhile to keep it, and the length of a lease after, then nobody trusts at the time of the last look. That may be
+       believed for the length of a lease, for whoever is guardian next waits as long in Resuming.
 
    Each mutant, -DM_..., is the design without one rule. The file runs has the list, with those that turn out to hold:
    S2-lease-before-apply  the lease need not be valid still after the reply: whoever held it after the commit committed before
                           the trust ended, so the draining before the next trust waits for that version
-   S4-register-term       a deposed guardian may put a server on record: its leases are over, and the doubt is repaired */
+   S4-register-term       anybody may put a server on record at any time: nothing is trusted for it, and it is repaired */
 
 #ifndef WRITES
 #define WRITES 1
@@ -96,25 +108,27 @@ byte sure = BIT(1);              /* the servers whose canary says that nothing i
 
 /* --- leases ----------------------------------------------------------------------------------- */
 
-/* What a client holds: nothing, a trust lease that names server 1 or 2, or a suspension lease. Client 0 is the writer. */
+/* What a client holds: nothing, a trust lease that names server 1 or 2, or a suspension lease: an old one is of before a
+   guardian wrote that it resumes. Client 0 is the writer. */
 #define NONE 0
 #define SUSP 3
+#define OLD  4
 byte lease[READERS + 1];
 
 #define IS_TRUST(l) ((l) == 1 || (l) == 2)
 #if READERS == 2
 #define ANY_TRUST (IS_TRUST(lease[0]) || IS_TRUST(lease[1]) || IS_TRUST(lease[2]))
-#define ANY_SUSP  (lease[0] == SUSP || lease[1] == SUSP || lease[2] == SUSP)
+#define ANY_OLD   (lease[0] == OLD || lease[1] == OLD || lease[2] == OLD)
 #else
 #define ANY_TRUST (IS_TRUST(lease[0]) || IS_TRUST(lease[1]))
-#define ANY_SUSP  (lease[0] == SUSP || lease[1] == SUSP)
+#define ANY_OLD   (lease[0] == OLD || lease[1] == OLD)
 #endif
 
-byte believes = BIT(1);          /* the guardians that count their office as their own, as a set */
+/* The guardians that count their office as their own, as a set; also between the end of what they know to have kept and the
+   answer to a statement that they sent before, and that keeps it. */
+byte believes = BIT(1);
 
-/* It is known that nobody believes the cache: by a lease, or because the office's time has passed, and the length of a
-   lease since then. */
-#define DEGRADED(c) (lease[c] == SUSP || believes == 0 && !ANY_TRUST)
+#define SUSPENSION_HELD(c) (lease[c] >= SUSP)
 
 byte done = 0;                   /* the clients that have nothing more to do, as a set */
 byte high = 0;                   /* the highest version acknowledged, or returned by a read that has ended */
@@ -167,6 +181,15 @@ inline apply(s, v) {
   fi
 }
 
+/* A guardian's, for somebody who asks. */
+inline settle(s, v) {
+  invalidate(s, v);
+  if
+  :: s == rec -> retire(v)
+  :: else
+  fi
+}
+
 /* A loader's: what is refused raises the bound. */
 inline fill(s, v, who) {
   raise(s, v);
@@ -199,11 +222,13 @@ inline forget(who) { skip }
 byte at[READERS + 1];
 byte got[READERS + 1];           /* the version */
 byte held[READERS + 1];          /* a trust lease that was held earlier in the call */
+byte left[READERS + 1] = READS;  /* reads to come */
+byte floor[READERS + 1];         /* what the read must not be older than */
 
 #define TRUST_HELD(c) (IS_TRUST(lease[c]) -> lease[c] : NONE)
 
 /* S2. The version is settled on server s in the very step in which the lease is looked at: to settle it earlier, too, is
-   a relay's delivery. To have the guardian settle it, while it trusts s, is as good as to be granted a lease for that. */
+   a relay's delivery. */
 #ifdef M_SETTLED_ANYWHERE
 #define ENDS_AT(c, s) IS_TRUST(lease[c])
 #elif defined(M_LEASE_BEFORE_APPLY) || defined(M_LEASE_BEFORE_COMMIT)
@@ -221,14 +246,21 @@ inline note(c) { skip }
 inline note(c) { held[c] = NONE }
 #endif
 
-inline over(c, v, last) {
-  high = (v > high -> v : high);
+inline over(c, last) {
+  high = (got[c] > high -> got[c] : high);
   at[c] = IDLE; got[c] = 0; held[c] = NONE;
   done = (last -> done | BIT(c) : done); lease[c] = (last -> NONE : lease[c])
 }
 
+inline acknowledged() { over(0, db == WRITES) }
+
+inline returned(c) {
+  assert(got[c] >= floor[c]); /* linear */
+  floor[c] = 0; forget(c); over(c, left[c] == 0)
+}
+
 inline acknowledge(s) {
-  d_step { at[0] == KNOWS && servers >= s && ENDS_AT(0, s) -> apply(s, got[0]); over(0, got[0], db == WRITES) }
+  d_step { at[0] == KNOWS && servers >= s && ENDS_AT(0, s) -> apply(s, got[0]); acknowledged() }
 }
 
 proctype writer() {
@@ -253,7 +285,7 @@ end:
      }
   :: acknowledge(1)
   :: acknowledge(2)
-  :: d_step { at[0] == KNOWS && DEGRADED(0) -> over(0, got[0], db == WRITES) }
+  :: d_step { at[0] == KNOWS && SUSPENSION_HELD(0) -> acknowledged() }
   od
 }
 
@@ -277,11 +309,6 @@ end:
 #define AFTER(c) NAMES(lease[c], held[c])
 #endif
 
-inline returns(c, v) {
-  assert(v >= floor); /* linear */
-  floor = 0; forget(c); over(c, v, left == 0)
-}
-
 inline answer(c, s) {
   d_step { at[c] == ASKED && kind[s] == VALUE && BEFORE(c, s) -> got[c] = ver[s]; held[c] = s; at[c] = TOLD }
 }
@@ -291,24 +318,27 @@ inline load(c, s) {
 }
 
 inline fill_awaited(c, s) {
-  d_step { at[c] == KNOWS && servers >= s && ENDS_AT(c, s) -> fill(s, got[c], c); v = got[c]; returns(c, v); v = 0 }
+  d_step { at[c] == KNOWS && servers >= s && ENDS_AT(c, s) -> fill(s, got[c], c); returned(c) }
 }
 
 /* Readers with one read each are alike: let the first be the one that begins first. */
 #if READERS > 1 && READS == 1
-#define TURN (me == 1 || at[1] != IDLE || (done & BIT(1)))
+#define TURN(c) (c == 1 || at[1] != IDLE || (done & BIT(1)))
 #else
-#define TURN true
+#define TURN(c) true
 #endif
 
+inline begin(c) {
+  d_step { at[c] == IDLE && left[c] > 0 && TURN(c) -> left[c]--; floor[c] = high; at[c] = ASKED; held[c] = TRUST_HELD(c) }
+}
+
 proctype reader(byte me) {
-  byte left = READS, floor, v;
 end:
   do
-  :: d_step { at[me] == IDLE && left > 0 && TURN -> left--; floor = high; at[me] = ASKED; held[me] = TRUST_HELD(me) }
+  :: begin(me)
   :: answer(me, 1)
   :: answer(me, 2)
-  :: d_step { at[me] == TOLD && AFTER(me) -> v = got[me]; returns(me, v); v = 0 }
+  :: d_step { at[me] == TOLD && AFTER(me) -> returned(me) }
   :: load(me, 1) /* for want of a hit, or of a lease */
 #if TICKETS
   :: load(me, 2)
@@ -319,9 +349,9 @@ end:
   :: fill_awaited(me, 1)
   :: fill_awaited(me, 2)
 #ifdef M_FILL_NOT_AWAITED
-  :: d_step { at[me] == KNOWS && IS_TRUST(lease[me]) -> v = got[me]; returns(me, v); v = 0 }
+  :: d_step { at[me] == KNOWS && IS_TRUST(lease[me]) -> returned(me) }
 #endif
-  :: d_step { at[me] == KNOWS && DEGRADED(me) -> v = got[me]; returns(me, v); v = 0 }
+  :: d_step { at[me] == KNOWS && SUSPENSION_HELD(me) -> returned(me) }
   od
 }
 
@@ -329,8 +359,15 @@ end:
 
 inline deliver(s, v) { d_step { db >= v && servers >= s -> apply(s, v) } }
 
-/* Postgres is asked for the row. */
-inline read_row(c) { d_step { down && lease[c] != SUSP && !(done & BIT(c)) -> lease[c] = SUSP } }
+/* Postgres is asked for the row: it says "suspended", or it is silent (S7). */
+#if defined(M_SILENCE_LEASES)
+#define SILENT (believes == 0)
+#elif defined(M_SILENCE_KEEPS)
+#define SILENT (!ANY_TRUST)
+#else
+#define SILENT (believes == 0 && !ANY_TRUST)
+#endif
+inline read_row(c) { d_step { (down || SILENT) && lease[c] < SUSP && !(done & BIT(c)) -> lease[c] = SUSP } }
 inline expire(c) { d_step { lease[c] != NONE -> lease[c] = NONE } }
 
 #define LATE 3
@@ -397,76 +434,151 @@ end:
 #ifdef M_RESUMING_WAITS
 #define SUSPENSION_OVER true
 #else
-#define SUSPENSION_OVER (!ANY_SUSP)
+#define SUSPENSION_OVER (!ANY_OLD)
+#endif
+#ifdef M_DRAINED_SERVER
+#define SAME_SERVER true
+#else
+#define SAME_SERVER (rec == server)
 #endif
 #ifdef M_DRAIN
 #define DRAINED true
 #else
-#define DRAINED (waits == 0 || waits > need)
+#define DRAINED ((waits == 0 || waits > need) && SAME_SERVER)
 #endif
 #ifdef M_REGISTER_TERM
 #define MAY_REGISTER true
 #else
-#define MAY_REGISTER (term == me)
+#define MAY_REGISTER (phase >= SUSPENDING && phase <= SUSPENDED && term == me)
 #endif
 #ifdef M_OFFICE_ENDS
 #define IN_OFFICE true
 #else
 #define IN_OFFICE (believes & BIT(me))
 #endif
+#if READERS > 1
+inline change(from, to) {
+  lease[0] = (lease[0] == from -> to : lease[0]);
+  lease[1] = (lease[1] == from -> to : lease[1]);
+  lease[2] = (lease[2] == from -> to : lease[2])
+}
+#else
+inline change(from, to) {
+  lease[0] = (lease[0] == from -> to : lease[0]);
+  lease[1] = (lease[1] == from -> to : lease[1])
+}
+#endif
+/* What is held when a guardian writes that it resumes is told apart as long as it waits for that. */
+inline suspend() {
+  if
+  :: phase == RESUMING && term == me -> change(OLD, SUSP)
+  :: else
+  fi;
+  phase = SUSPENDING; server = 0; need = 0
+}
+
 #define GRANTS (phase == TRUSTED && IN_OFFICE)
 
-inline grant(c) { d_step { GRANTS && lease[c] != trusted && !(done & BIT(c)) -> lease[c] = trusted } }
+inline grant(c) { d_step { GRANTS && lease[c] != server && !(done & BIT(c)) -> lease[c] = server } }
+
+/* S6. It settles, and looks at its phase, in one step: to settle it earlier, too, is no more than a delivery. */
+#ifdef M_VOUCH_OFFICE_ENDS
+#define MAY_VOUCH(c) (at[c] == KNOWS)
+#else
+#define MAY_VOUCH(c) (at[c] == KNOWS && IN_OFFICE)
+#endif
+#if defined(M_VOUCH_SUSPENDING)
+#define VOUCHES_ALL (phase >= SUSPENDING && phase <= RESUMING)
+#elif defined(M_VOUCH_DRAINING)
+#define VOUCHES_ALL (phase >= SUSPENDED && phase <= DRAINING)
+#else
+#define VOUCHES_ALL (phase == SUSPENDED || phase == RESUMING)
+#endif
+#if defined(M_VOUCH_DRAINING_SERVER)
+#define VOUCHES_AT(s) (phase == DRAINING || phase == TRUSTED && server == s)
+#elif defined(M_VOUCH_TRUSTED_SERVER)
+#define VOUCHES_AT(s) (phase == TRUSTED || phase == DRAINING && server == s)
+#else
+#define VOUCHES_AT(s) (phase >= DRAINING && server == s)
+#endif
+
+inline ended(c) {
+  if
+  :: c == 0 -> acknowledged()
+  :: else -> returned(c)
+  fi
+}
+
+inline vouch(c) { d_step { MAY_VOUCH(c) && VOUCHES_ALL -> ended(c) } }
+inline vouch_settled(c, s) { d_step { MAY_VOUCH(c) && VOUCHES_AT(s) && servers >= s -> settle(s, got[c]); ended(c) } }
 
 /* It finds another server than the one on record. */
 inline register(s) {
-  d_step {
-    phase >= SUSPENDING && phase <= SUSPENDED && MAY_REGISTER && servers >= s && rec != s ->
-    rec = s; doubt = doubt || !(sure & BIT(s))
-  }
+  d_step { MAY_REGISTER && servers >= s && rec != s -> rec = s; doubt = doubt || !(sure & BIT(s)) }
 }
 
 inline trust_at_once(s) {
   d_step {
     phase == TRUSTED && term == me && servers >= s && rec != s ->
-    rec = s; doubt = doubt || !(sure & BIT(s)); phase = DRAINING; need = db; trusted = 0
+    rec = s; doubt = doubt || !(sure & BIT(s)); phase = DRAINING; need = db; server = s
   }
 }
 
 proctype guardian(byte me; byte phase) {
-  byte trusted = (phase == TRUSTED -> 1 : 0); /* the server that its leases name */
+  byte server = (phase == TRUSTED -> 1 : 0); /* the one that its leases name, or are to name */
   byte need;                     /* what must be settled before it trusts */
+#ifdef M_STATEMENT_LATE
+  bool late = false;             /* "suspended" is written twice, and once it is still under way */
+#endif
 end:
   do
 #if CRASHES
   /* a new term */
   :: d_step {
        (term != me || phase != SUSPENDING || !(believes & BIT(me))) && (!ONCE || phase == OUT) ->
-       term = me; believes = believes | BIT(me); phase = SUSPENDING; trusted = 0; need = 0
+       suspend(); term = me; believes = believes | BIT(me)
 #if defined(M_NEW_GUARDIAN_TRUSTS)
-       ; phase = TRUSTED; trusted = rec
+       ; phase = TRUSTED; server = rec
 #elif defined(M_NEW_GUARDIAN_WAITS)
        ; phase = SUSPENDED; down = true
 #endif
      }
   :: d_step { believes & BIT(me) -> believes = believes & ~BIT(me) }
-#ifdef M_OFFICE_KEPT_LATE
-  :: d_step { term == me && phase != OUT && !(believes & BIT(me)) -> believes = believes | BIT(me) }
+  /* the same term, after the time of the office has passed */
+  :: d_step {
+       term == me && phase != OUT && !(believes & BIT(me)) ->
+       believes = believes | BIT(me)
+#ifndef M_OFFICE_LAPSES
+       ; suspend()
 #endif
+     }
 #endif
 
   :: grant(0)
   :: grant(1)
+  :: vouch(0)
+  :: vouch(1)
+  :: vouch_settled(0, 1)
+  :: vouch_settled(0, 2)
+  :: vouch_settled(1, 1)
+  :: vouch_settled(1, 2)
 #if READERS > 1
   :: grant(2)
+  :: vouch(2)
+  :: vouch_settled(2, 1)
+  :: vouch_settled(2, 2)
 #endif
 
-  :: d_step { phase >= RESUMING -> phase = SUSPENDING; trusted = 0; need = 0 }
+  :: d_step { phase >= RESUMING -> suspend() }
 #ifdef M_SUSPENDED_TERM
   :: d_step { phase == SUSPENDING && TRUST_OVER -> phase = WAITED }
   :: d_step { phase == WAITED -> down = true; phase = SUSPENDED }
 #else
   :: d_step { phase == SUSPENDING && TRUST_OVER && term == me -> down = true; phase = SUSPENDED }
+#endif
+#ifdef M_STATEMENT_LATE
+  :: d_step { phase == SUSPENDED && !late && term == me -> late = true }
+  :: d_step { late && term == me -> down = true; late = false }
 #endif
   :: register(1)
   :: register(2)
@@ -485,9 +597,12 @@ end:
        :: else
        fi
      }
-  :: d_step { phase == SUSPENDED && !doubt && term == me -> down = false; phase = RESUMING }
+  :: d_step {
+       phase == SUSPENDED && !doubt && term == me ->
+       down = false; phase = RESUMING; server = rec; change(SUSP, OLD)
+     }
   :: d_step { phase == RESUMING && SUSPENSION_OVER -> phase = DRAINING; need = db }
-  :: d_step { phase == DRAINING && !doubt && DRAINED -> phase = TRUSTED; trusted = rec; need = 0 }
+  :: d_step { phase == DRAINING && !doubt && DRAINED -> phase = TRUSTED; need = 0 }
   od
 }
 

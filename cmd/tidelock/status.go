@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -22,6 +23,8 @@ type status struct {
 	Guardian string         `json:"guardian"` // empty: nobody holds the office
 	Term     int64          `json:"term"`
 	Trust    trustStatus    `json:"trust"`
+	Lease    *lease.Reply   `json:"lease,omitempty"` // what a process is granted that asks now
+	LeaseErr string         `json:"lease_error,omitempty"`
 	Origin   string         `json:"database_history"`
 	Horizon  int64          `json:"horizon_xid"`
 	Pending  int64          `json:"pending"`
@@ -69,6 +72,7 @@ func (c statusCmd) Run(ctx context.Context, s *Settings) error {
 		for _, f := range found {
 			st.meet(f.Shard, f.RunID, f.Canary)
 		}
+		st.ask(ctx, s, office.Database)
 		return nil
 	})
 	if err != nil {
@@ -113,6 +117,36 @@ func (st *status) database(ctx context.Context, db outbox.DB) (outbox.Office, er
 	return office, err
 }
 
+// ask asks for a lease, as any process would.
+func (st *status) ask(ctx context.Context, s *Settings, database string) {
+	conn, err := s.nats(zap.NewNop())
+	if err != nil {
+		st.LeaseErr = err.Error()
+		return
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, lease.Length)
+	defer cancel()
+	reply, err := lease.Ask(ctx, conn, database)
+	if err != nil {
+		st.LeaseErr = err.Error()
+		return
+	}
+	st.Lease = &reply
+}
+
+// leases says what a process is granted that asks now.
+func (st *status) leases() string {
+	switch l := st.Lease; {
+	case l == nil:
+		return "none is granted: " + st.LeaseErr
+	case l.Suspended:
+		return "for knowing that nobody trusts the cache"
+	default:
+		return fmt.Sprintf("for trust; what was committed %v ago is settled; strict prefixes: %q", l.Behind.Round(time.Millisecond), l.Strict)
+	}
+}
+
 // meet notes what a server says of itself.
 func (st *status) meet(shard, runID, canary string) {
 	for i := range st.Servers {
@@ -141,6 +175,7 @@ func (st *status) print() error {
 	}
 	fmt.Printf("guardian   %s, term %d\n", guardian, st.Term)
 	fmt.Printf("trust      %s for %v; it was not before because of: %s\n", st.Trust.Phase, time.Since(st.Trust.Since).Round(time.Second), st.Trust.Reason)
+	fmt.Printf("leases     %s\n", st.leases())
 	fmt.Printf("database   %s, horizon %d\n", st.Origin, st.Horizon)
 	fmt.Printf("pending    %d", st.Pending)
 	if st.Pending > 0 {

@@ -58,6 +58,7 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"lease-before-answer", "reader", "TestStrictAnswerAfterTrust"},
 	{"lease-after-answer", "reader", "TestStrictAnswerBeforeTrust"},
 	{"strict-declared", "outbox", "TestStrictIsSeenThroughOldSnapshots"},
+	{"trust-in-order", "outbox", "TestTrustIsWrittenInOrder"},
 	{"office-lapses", "lease", "TestNobodyBelievesTheOther"},
 	{"silence-waits", "lease", "TestNobodyBelievesTheOther"},
 	{"vouch-settled", "lease", "TestNobodyBelievesTheOther"},
