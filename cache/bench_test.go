@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -73,6 +74,48 @@ func BenchmarkGetMany100(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if entries, err := c.GetMany(b.Context(), keys); err != nil || !entries[99].Hit() {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodePlaceholder(b *testing.B) {
+	raw := []byte("tl1 P 42 ABCDEFGHIJKLMNOPQRSTUVWXYZ\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		cache.Decode(raw)
+	}
+}
+
+func BenchmarkCheckKey(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := cache.CheckKey("flight:1234567890"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkKeyHash(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		cache.KeyHash("flight:1234567890")
+	}
+}
+
+func BenchmarkTokenVersion(b *testing.B) {
+	token := cache.NewToken(maps.All(map[string]int64{"flight:1": 41, "flight:2": 42}))
+	b.ReportAllocs()
+	for b.Loop() {
+		token.Version("flight:1")
+	}
+}
+
+func BenchmarkParseToken(b *testing.B) {
+	text := cache.NewToken(maps.All(map[string]int64{"flight:1": 41, "flight:2": 42})).String()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := cache.ParseToken(text); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -116,7 +116,12 @@ func newest(primaries []node) []node {
 func shardOf(ctx context.Context, client valkey.Client, timeout time.Duration) (node, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	replies := client.DoMulti(ctx, client.B().Arbitrary("CLUSTER", "MYSHARDID").Build(), client.B().ClusterNodes().Build())
+	replies, err := promptly(ctx, func() ([]valkey.ValkeyResult, error) {
+		return client.DoMulti(ctx, client.B().Arbitrary("CLUSTER", "MYSHARDID").Build(), client.B().ClusterNodes().Build()), nil
+	})
+	if err != nil {
+		return node{}, err
+	}
 	shard, err := replies[0].ToString()
 	if err != nil {
 		return node{}, err
@@ -175,6 +180,27 @@ func (n node) watch(ctx context.Context, timeout time.Duration, database string,
 	return watch(ctx, timeout, n.client, n.shard, canaryKey+database+n.tag, canary)
 }
 
+// promptly does something that ought to end with ctx, and waits no longer. A call that finds another one connecting waits for that one, whose own deadline may
+// be later: the guardian must not lose its office over it.
+func promptly[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		value, err := do()
+		done <- answer{value, err}
+	}()
+	select {
+	case a := <-done:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
 func watch(ctx context.Context, timeout time.Duration, client valkey.CoreClient, shard, key string, canary Canary) (Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -182,8 +208,10 @@ func watch(ctx context.Context, timeout time.Duration, client valkey.CoreClient,
 	if canary.RunID != "" {
 		expected = canary.RunID + " " + canary.ReplID
 	}
-	results, _ := canaryScript.run(ctx, client, []call{{key: key, args: []string{expected, canary.Text, canary.Replaces}}}, askNone)
-	reply, err := results[0].ToArray()
+	reply, err := promptly(ctx, func() ([]valkey.ValkeyMessage, error) {
+		results, _ := canaryScript.run(ctx, client, []call{{key: key, args: []string{expected, canary.Text, canary.Replaces}}}, askNone)
+		return results[0].ToArray()
+	})
 	if err == nil && len(reply) != 4 {
 		err = fmt.Errorf("the canary script replied with %d values", len(reply))
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/valkey-io/valkey-go"
+
+	"github.com/tidelock-cache/tidelock/chaos/drive"
 )
 
 const (
@@ -120,7 +122,7 @@ var (
 func (s *Stage) someKeys() []string {
 	keys := make([]string, handful)
 	for i := range keys {
-		keys[i] = rowKey(s.rand.IntN(1 + s.rand.IntN(1+s.rand.IntN(s.keys))))
+		keys[i] = drive.RowKey(s.rand.IntN(1 + s.rand.IntN(1+s.rand.IntN(s.keys))))
 	}
 	return keys
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/valkey-io/valkey-go"
 	"go.uber.org/zap"
 
+	"github.com/tidelock-cache/tidelock/chaos/drive"
 	"github.com/tidelock-cache/tidelock/internal/stack"
 )
 
@@ -59,10 +60,10 @@ func (s *scene) audit(ctx context.Context) *auditor {
 	a := &auditor{scene: s, cache: map[*stack.Valkey]valkey.Client{}, told: map[string]bool{}}
 	a.news = &news{of: a, answered: map[string]time.Time{}, noticed: map[string]time.Time{}}
 	for i := range s.keys {
-		a.keys = append(a.keys, rowKey(i))
+		a.keys = append(a.keys, drive.RowKey(i))
 	}
 	for i := range s.sums {
-		a.keys = append(a.keys, sumKey(i))
+		a.keys = append(a.keys, drive.SumKey(i))
 	}
 	ctx, a.stop = context.WithCancel(ctx)
 	a.done.Go(func() { a.run(ctx) })

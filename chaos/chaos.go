@@ -44,6 +44,9 @@ type Config struct {
 	Seed uint64
 	// Minutes is how long random pairs of scenarios follow the single ones, counted from the start. 0 means none.
 	Minutes float64
+	// Operations is how many there are to be of Tidelock's, at least: random pairs of scenarios follow, with all the traffic that the machine can take. 0 means no
+	// more than there are.
+	Operations int
 	// Scenarios are patterns of names, such as valkey/*; none means all.
 	Scenarios []string
 	// Subjects are what is attacked. Default: tidelock with all scenarios, the others with some of them.
@@ -68,11 +71,15 @@ func (c Config) warmUp() time.Duration  { return orDefault(c.WarmUp, 700*ms) }
 func (c Config) minutes() time.Duration { return time.Duration(c.Minutes * float64(time.Minute)) }
 
 // faults is shorter for subjects that only show that the judge sees.
-func (c Config) faults(subject string) time.Duration {
-	if subject == ours {
-		return orDefault(c.Faults, 3500*ms)
+func (c Config) faults(r run) time.Duration {
+	usual := 2 * time.Second
+	switch {
+	case r.heavy:
+		usual = 30 * time.Second
+	case r.subject == ours:
+		usual = 3500 * ms
 	}
-	return orDefault(c.Faults, 2*time.Second)
+	return max(orDefault(c.Faults, usual), r.scenario.Lasts)
 }
 
 func (c Config) log() *zap.Logger {
@@ -97,8 +104,14 @@ func orDefault[T comparable](v, def T) T {
 	return v
 }
 
-// scenariosAtOnce is how many scenarios run side by side. Most of the time each of them waits.
-const scenariosAtOnce = 2
+const (
+	// scenariosAtOnce is how many scenarios run side by side. Most of the time each of them waits.
+	scenariosAtOnce = 2
+	// scenariosAhead is how many more are made ready meanwhile: it takes some seconds until the cache is trusted.
+	scenariosAhead = 2
+	// heavyLull is how many times as long as usual heavy traffic runs undisturbed, so that the cache is trusted in between.
+	heavyLull = 8
+)
 
 // conductor runs the scenarios.
 type conductor struct {
@@ -106,6 +119,7 @@ type conductor struct {
 	postgres *stack.Postgres // that all scenarios share which do not wreck it
 	table    *table
 	began    time.Time
+	turns    chan struct{} // holds as many as run
 
 	mu     sync.Mutex // guards the results
 	report Report
@@ -114,7 +128,7 @@ type conductor struct {
 // Run attacks, prints a table, and leaves the report in Config.Dir. Its error says that the suite could not run; see Report.Good for what it
 // found. When ctx ends the run ends with what it has.
 func Run(ctx context.Context, cfg Config) (Report, error) {
-	c := &conductor{cfg: cfg, table: &table{out: cfg.out()}, began: time.Now()}
+	c := &conductor{cfg: cfg, table: &table{out: cfg.out()}, began: time.Now(), turns: make(chan struct{}, scenariosAtOnce)}
 	if c.cfg.Seed == 0 {
 		c.cfg.Seed = uint64(c.began.UnixNano()) >> 1
 	}
@@ -143,6 +157,8 @@ func (c *conductor) run(ctx context.Context) (err error) {
 		return err
 	}
 	c.pairs(ctx, single)
+	c.heavy(ctx, single)
+	c.areas()
 	if c.cfg.Mutants && ctx.Err() == nil {
 		if err := c.huntMutants(ctx); err != nil {
 			return err
@@ -154,7 +170,7 @@ func (c *conductor) run(ctx context.Context) (err error) {
 // doAll runs scenarios side by side, as many at once as the machine can take, until the run is ended.
 func (c *conductor) doAll(ctx context.Context, runs iter.Seq[run]) {
 	var g errgroup.Group
-	g.SetLimit(scenariosAtOnce)
+	g.SetLimit(scenariosAtOnce + scenariosAhead)
 	for r := range runs {
 		if ctx.Err() != nil {
 			break
@@ -231,6 +247,35 @@ func (c *conductor) pairs(ctx context.Context, single []Scenario) {
 			}
 		}
 	})
+}
+
+// heavy runs random pairs with heavy traffic, one after the other, until there are as many operations as were asked for, or one of them cannot be held.
+func (c *conductor) heavy(ctx context.Context, single []Scenario) {
+	luck := rand.New(rand.NewPCG(c.cfg.Seed, 3))
+	c.turns = make(chan struct{}, 1)
+	operations, errors := c.sofar()
+	before := errors
+	c.doAll(ctx, func(yield func(run) bool) {
+		for i := 0; operations < c.cfg.Operations && errors == before; i++ {
+			s, ok := randomPair(luck, single)
+			if !ok || !yield(run{scenario: s, subject: ours, seed: seedOf(c.cfg.Seed, ours, s.Name, "heavy", fmt.Sprint(i)), heavy: true}) {
+				return
+			}
+			operations, errors = c.sofar()
+		}
+	})
+}
+
+func (c *conductor) sofar() (operations, errors int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.report.Operations, c.report.Errors
+}
+
+// areas sums up at the end of a run of everything.
+func (c *conductor) areas() {
+	c.report.sumUp(len(c.cfg.Scenarios) == 0)
+	c.report.print(c.table)
 }
 
 // afterwards measures what is asked for beside the scenarios.

@@ -21,6 +21,7 @@ const suiteTime = 4 * time.Minute
 var selection = []string{
 	"valkey/killed", "valkey/paused", "valkey/flushed", "valkey/out-of-memory", "network/writers-without-valkey", "network/half-open",
 	"process/paused-after-commit", "process/killed-after-commit", "process/relays-killed", "nats/wiped", "postgres/commits-cut", "guardian/asleep",
+	"leases/nobody-settles",
 }
 
 func TestTidelockKeepsItsWord(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,6 +12,7 @@ import (
 	"github.com/valkey-io/valkey-go"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/chaos/drive"
 	"github.com/tidelock-cache/tidelock/chaos/judge"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
@@ -47,7 +47,7 @@ func (s *scene) observe(ctx context.Context, subject string, keys int) (*observe
 	}
 	o := &observer{db: db, client: s.client(), finals: map[string]*judge.Final{}}
 	for i := range keys {
-		key := rowKey(i)
+		key := drive.RowKey(i)
 		o.keys, o.finals[key] = append(o.keys, key), &judge.Final{Key: key}
 	}
 	if subject == ours {
@@ -76,12 +76,6 @@ func (o *observer) close() {
 		o.cache.Close()
 	}
 }
-
-// rowKey is the drivers' name of a row, and of its key.
-func rowKey(i int) string { return "row:" + strconv.Itoa(i) }
-
-// sumKey is their name of an aggregate.
-func sumKey(i int) string { return "sum:" + strconv.Itoa(i) }
 
 // converge looks at all keys until they agree with Postgres for good and no record waits any more, or the bound is over. The traffic has
 // ended once quiet is closed.

@@ -12,6 +12,7 @@ import (
 	"github.com/tidelock-cache/tidelock/chaos/drive"
 	"github.com/tidelock-cache/tidelock/internal/stack"
 	"github.com/tidelock-cache/tidelock/migrations"
+	"github.com/tidelock-cache/tidelock/outbox"
 )
 
 const (
@@ -35,12 +36,25 @@ func prepareTemplate(ctx context.Context, server *stack.Postgres) error {
 	if _, err := migrations.Up(ctx, at); err != nil {
 		return fmt.Errorf("migrating the template: %w", err)
 	}
+	if err := declareStrict(ctx, at); err != nil {
+		return err
+	}
 	for statement := range strings.SplitSeq(drive.Table, ";") {
 		if err := execute(ctx, at, statement); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// declareStrict declares the prefix of the strict rows. Nobody writes to the template, so it comes into force with a database's first guardian.
+func declareStrict(ctx context.Context, at string) error {
+	conn, err := pgx.Connect(ctx, at)
+	if err != nil {
+		return fmt.Errorf("connecting to postgres: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return outbox.DeclareStrict(ctx, conn, drive.StrictPrefix)
 }
 
 // copyTemplate makes a fresh database.

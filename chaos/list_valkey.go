@@ -1,14 +1,19 @@
 package chaos
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 const ms = time.Millisecond
 
-// Common rests: lull lets the traffic run undisturbed, outage is how long something is away.
-var (
-	lull   = rest(150*ms, 600*ms)
-	outage = rest(100*ms, 900*ms)
-)
+// outage is how long something is away.
+var outage = rest(100*ms, 900*ms)
+
+// lull lets the traffic run undisturbed.
+func lull(ctx context.Context, s *Stage) error {
+	return s.sleep(ctx, time.Duration(max(s.lull, 1))*between(s.rand, 150*ms, 600*ms))
+}
 
 func valkeyScenarios() []Scenario {
 	return []Scenario{

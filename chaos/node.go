@@ -1,10 +1,12 @@
 package chaos
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -97,6 +99,12 @@ func (n *node) supervise(s *scene) {
 		}
 		s.end(n.name + " died")
 	}
+}
+
+// logged is how often its log has a text.
+func (n *node) logged(text string) int {
+	log, _ := os.ReadFile(n.log) // without one it has not
+	return bytes.Count(log, []byte(text))
 }
 
 func (n *node) current() *process {

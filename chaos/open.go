@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"github.com/valkey-io/valkey-go"
 	"go.uber.org/zap"
@@ -20,25 +19,7 @@ import (
 // sentinelName is what sentinels call the primary.
 const sentinelName = "chaos"
 
-// Traffic is how the processes of a scenario are tuned.
-type Traffic struct {
-	Driver drive.Config      // what all drivers have in common
-	Relay  drive.RelayConfig // and all relays
-}
-
-// usualTraffic is modest, so that what takes too long does so because of a fault.
-func usualTraffic() Traffic {
-	return Traffic{
-		Driver: drive.Config{
-			Keys: 400, Zipf: 1.1, Pause: 4 * ms, Timeout: 2 * time.Second, Conns: 8,
-			Writes: drive.Writes{Multi: 0.1, Delete: 0.05, Abort: 0.03, ReadBack: 0.25},
-			Cache:  drive.Cache{TTL: time.Minute},
-		},
-		Relay: drive.RelayConfig{Lease: 1500 * ms},
-	}
-}
-
-// openScene starts what a scenario runs on. Whatever it has started is in the scene, also when it fails: close it.
+// openScene starts the servers of a scenario, and the relays, and waits until all of the promises are in force. Whatever it has started is in the scene, also when it fails: close it.
 func openScene(ctx context.Context, dir string, shared *stack.Postgres, run run, log *zap.Logger) (*scene, error) {
 	s := &scene{dir: dir, log: log, postgres: shared, clients: map[*stack.Valkey]valkey.Client{}}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -54,7 +35,18 @@ func openScene(ctx context.Context, dir string, shared *stack.Postgres, run run,
 	if err := g.Wait(); err != nil {
 		return s, err
 	}
-	return s, s.openNodes(run)
+	s.traffic = run.traffic()
+	if run.heavy {
+		s.lull = heavyLull
+	}
+	s.keys, s.sums = s.traffic.Driver.Keys, s.traffic.Driver.Sums
+	if run.subject != ours {
+		return s, nil
+	}
+	if err := s.openRelays(); err != nil {
+		return s, err
+	}
+	return s, s.awaitTrust(ctx)
 }
 
 // openPostgres makes the scenario's database, on a server of its own if it is going to wreck it.
@@ -132,14 +124,13 @@ func (s *scene) openReplica(ctx context.Context, cfg stack.ValkeyConfig) (err er
 	return err
 }
 
-// openNodes makes the processes' proxies and starts the processes: two that write and read, one that only reads, and two relays.
-func (s *scene) openNodes(run run) error {
-	t := usualTraffic()
-	if run.scenario.Traffic != nil {
-		run.scenario.Traffic(&t)
-	}
-	s.keys, s.sums = t.Driver.Keys, t.Driver.Sums
-	t.Driver.Subject, t.Driver.Dir, t.Driver.Seed, t.Relay.Dir = drive.Subject(run.subject), s.dir, run.seed, s.dir
+// driverStarted is what the log of a driver says when its clients begin.
+const driverStarted = `"msg":"driver_started"`
+
+// openDrivers starts the processes that do something: two that write and read, and one that only reads. It waits until all of them do.
+func (s *scene) openDrivers(ctx context.Context, run run) error {
+	t := s.traffic
+	t.Driver.Subject, t.Driver.Dir, t.Driver.Seed = drive.Subject(run.subject), s.dir, run.seed
 	for i, p := range []struct {
 		name             string
 		role             role
@@ -149,6 +140,9 @@ func (s *scene) openNodes(run run) error {
 		cfg.Process, cfg.Readers = p.name, orDefault(cfg.Readers, p.readers)
 		if p.role == reading {
 			cfg.Writers = 0
+			if t.Reads != nil {
+				cfg.Reads = *t.Reads
+			}
 		} else {
 			cfg.Writers = orDefault(cfg.Writers, p.writers)
 		}
@@ -157,12 +151,23 @@ func (s *scene) openNodes(run run) error {
 			return err
 		}
 	}
-	if run.subject != ours {
-		return nil
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	for _, n := range drivers(&Stage{scene: s}) {
+		for n.logged(driverStarted) == 0 {
+			if err := sleep(ctx, 5*ms); err != nil {
+				return fmt.Errorf("waiting for %s: %w", n.name, err)
+			}
+		}
 	}
+	return nil
+}
+
+// openRelays starts two.
+func (s *scene) openRelays() error {
 	for i := range 2 {
-		cfg := t.Relay
-		cfg.Name = fmt.Sprintf("relay%d", i)
+		cfg := s.traffic.Relay
+		cfg.Dir, cfg.Name = s.dir, fmt.Sprintf("relay%d", i)
 		if err := s.openRelay(cfg); err != nil {
 			return err
 		}
@@ -204,12 +209,9 @@ func (s *scene) openRelay(cfg drive.RelayConfig) error {
 func (s *scene) newNode(name string, r role) (*node, error) {
 	n := &node{name: name, role: r, links: map[link]*stack.Proxy{}, log: filepath.Join(s.dir, name+".log")}
 	s.nodes = append(s.nodes, n)
-	to := map[link]string{postgresLink: s.postgres.Addr()}
+	to := map[link]string{postgresLink: s.postgres.Addr(), natsLink: s.nats.Addr()}
 	if s.sentinel == nil {
 		to[valkeyLink] = s.valkey.Addr()
-	}
-	if r != reading {
-		to[natsLink] = s.nats.Addr()
 	}
 	var err error
 	for l, addr := range to {
@@ -228,10 +230,7 @@ func (s *scene) urls(n *node) (postgres, valkey, nats string) {
 	} else {
 		valkey = "valkey://" + n.links[valkeyLink].Addr()
 	}
-	if p := n.links[natsLink]; p != nil {
-		nats = "nats://" + p.Addr()
-	}
-	return postgres, valkey, nats
+	return postgres, valkey, "nats://" + n.links[natsLink].Addr()
 }
 
 // close ends everything. It works also when opening failed half way.

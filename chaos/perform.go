@@ -22,6 +22,7 @@ type run struct {
 	scenario Scenario
 	subject  string
 	seed     uint64
+	heavy    bool // as much as the machine can take, for longer
 }
 
 // perform runs a scenario to its verdict. What goes wrong with the suite itself stands in the result too.
@@ -51,6 +52,11 @@ func (c *conductor) stage(ctx context.Context, r run, dir string, res *Result) (
 	if err != nil {
 		return err
 	}
+	c.turns <- struct{}{}
+	defer func() { <-c.turns }()
+	if err := s.openDrivers(ctx, r); err != nil {
+		return err
+	}
 	if err := sleep(ctx, c.cfg.warmUp()); err != nil {
 		return err
 	}
@@ -58,7 +64,8 @@ func (c *conductor) stage(ctx context.Context, r run, dir string, res *Result) (
 		s.auditor = s.audit(ctx)
 		defer s.auditor.close()
 	}
-	s.until = time.Now().Add(c.cfg.faults(r.subject))
+	s.calm = history.Now()
+	s.until = time.Now().Add(c.cfg.faults(r))
 	if err := s.wreck(ctx, r); err != nil {
 		return err
 	}
@@ -174,9 +181,10 @@ func (s *scene) judge(r run, finals []judge.Final, res *Result) error {
 	if err != nil {
 		return err
 	}
-	job := judge.Run{Subject: r.subject, Ops: s.loss.without(ops), Events: events, Finals: finals, Bound: bound, Pruned: r.scenario.Pruned}
+	job := judge.Run{Subject: r.subject, Ops: s.loss.without(ops), Events: events, Finals: finals, Bound: bound, Pruned: r.scenario.Pruned,
+		Linear: []history.Level{history.Strict}, Calm: s.calm}
 	if r.subject == "postgres" {
-		job.Linear = []history.Level{history.Default, history.Token, history.Session}
+		job.Linear = []history.Level{history.Default, history.Token, history.Session, history.Within, history.Strict}
 	}
 	v := judge.Judge(job)
 	fill(res, v)
@@ -193,6 +201,8 @@ func fill(res *Result, v judge.Verdict) {
 	if c.Reads > 0 {
 		res.Hits = float64(c.Hits) / float64(c.Reads)
 	}
+	res.Searched, res.Unsearched = int(c.Searched), int(c.Unsearched)
+	res.Levels = levels(c.Levels)
 	res.P50, res.P99, res.Max = millis(v.Settled.P50), millis(v.Settled.P99), millis(v.Settled.Max)
 	for rule, n := range v.ByRule {
 		if n > 0 {

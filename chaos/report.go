@@ -19,17 +19,23 @@ type Report struct {
 	Errors     int                 `json:"errors"` // runs that could not be held to the end
 	Seconds    float64             `json:"seconds"`
 	Subjects   map[string]*Subject `json:"subjects"`
-	Results    []Result            `json:"results"`
-	Recovery   *Recovery           `json:"recovery,omitempty"`
-	Mutants    Mutants             `json:"mutants"`
+	// Areas sums up Tidelock's runs by the first part of their names, in the order of the list.
+	Areas []Area `json:"areas,omitempty"`
+	// Weak says why the run proves less than it should: what ought to be caught was not, or what ought to come from the cache did not.
+	Weak     []string  `json:"weak,omitempty"`
+	Results  []Result  `json:"results"`
+	Recovery *Recovery `json:"recovery,omitempty"`
+	Mutants  Mutants   `json:"mutants"`
 }
 
 // Subject sums up the runs of one subject.
 type Subject struct {
-	Scenarios  int `json:"scenarios"`
-	Operations int `json:"operations"`
-	Violations int `json:"violations"`
-	Caught     int `json:"caught"` // scenarios with at least one violation
+	Scenarios  int            `json:"scenarios"`
+	Operations int            `json:"operations"`
+	Violations int            `json:"violations"`
+	Caught     int            `json:"caught"` // scenarios with at least one violation
+	Rules      map[string]int `json:"rules,omitempty"`
+	Levels     Levels         `json:"levels"`
 }
 
 // Result is one scenario with one subject.
@@ -49,9 +55,13 @@ type Result struct {
 	Max        float64        `json:"convergence_max_ms"`
 	Deferred   int            `json:"deferred"`
 	Hits       float64        `json:"hit_ratio"`
-	Seconds    float64        `json:"seconds"`
-	Error      string         `json:"error,omitempty"`
-	Kept       string         `json:"kept,omitempty"` // the folder of its history
+	Levels     Levels         `json:"levels,omitempty"`
+	// Searched are the operations for which porcupine looked for an order, Unsearched those for which it would have taken too long.
+	Searched   int     `json:"searched"`
+	Unsearched int     `json:"unsearched"`
+	Seconds    float64 `json:"seconds"`
+	Error      string  `json:"error,omitempty"`
+	Kept       string  `json:"kept,omitempty"` // the folder of its history
 	// Looks are those of the auditor that counted, Repairs what was repaired of Valkey.
 	Looks   int      `json:"looks,omitempty"`
 	Repairs []Repair `json:"repairs,omitempty"`
@@ -88,13 +98,17 @@ func (r *Report) add(res Result) {
 	}
 	s := r.Subjects[res.Subject]
 	if s == nil {
-		s = &Subject{}
+		s = &Subject{Rules: map[string]int{}, Levels: Levels{}}
 		r.Subjects[res.Subject] = s
 	}
 	n := res.Violations()
 	s.Scenarios++
 	s.Operations += res.Operations
 	s.Violations += n
+	s.Levels.add(res.Levels)
+	for rule, n := range res.Rules {
+		s.Rules[rule] += n
+	}
 	if n > 0 {
 		s.Caught++
 	}
@@ -106,7 +120,8 @@ func (r *Report) add(res Result) {
 	}
 }
 
-// Good reports whether Tidelock kept its word, every run was held to its end, the judge caught those who give none, and no mutant got away.
+// Good reports whether Tidelock kept its word, every run was held to its end and proves something, the judge caught those who give none, and no
+// mutant got away.
 func (r Report) Good() bool {
 	for name, s := range r.Subjects {
 		switch liar := slices.Contains(liars, name); {
@@ -114,7 +129,7 @@ func (r Report) Good() bool {
 			return false
 		}
 	}
-	return r.Errors == 0 && r.Mutants.Killed == r.Mutants.Total
+	return r.Errors == 0 && len(r.Weak) == 0 && r.Mutants.Killed == r.Mutants.Total
 }
 
 // write leaves the report in a file.

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Scenario is one way in which things go wrong.
@@ -20,6 +21,8 @@ type Scenario struct {
 	Traffic func(*Traffic)
 	// Faults is what happens. It returns when the time of the faults is over.
 	Faults Fault
+	// Lasts is how long the faults last at least, if that is longer than usual.
+	Lasts time.Duration
 	// Pruned says that versions are pruned, so that labels may be floors.
 	Pruned bool
 	// Alone keeps the scenario out of pairs.
@@ -88,6 +91,7 @@ func pair(a, b Scenario) Scenario {
 			}
 		},
 		Faults: together(a.Faults, b.Faults),
+		Lasts:  max(a.Lasts, b.Lasts),
 		Alone:  true,
 	}
 }
@@ -127,7 +131,7 @@ func randomPair(r *rand.Rand, from []Scenario) (Scenario, bool) {
 
 // Scenarios returns all of them, sorted as the table shows them.
 func Scenarios() []Scenario {
-	return slices.Concat(valkeyScenarios(), networkScenarios(), processScenarios(), natsScenarios(), postgresScenarios(), guardianScenarios(), allScenarios())
+	return slices.Concat(valkeyScenarios(), networkScenarios(), processScenarios(), natsScenarios(), postgresScenarios(), guardianScenarios(), leaseScenarios(), allScenarios())
 }
 
 // seedOf gives each run of a scenario a seed of its own, that follows from the suite's.

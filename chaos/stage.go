@@ -38,7 +38,10 @@ type scene struct {
 	nats              *stack.NATS
 	nodes             []*node
 	clients           map[*stack.Valkey]valkey.Client
-	keys, sums        int // how many rows there are, and aggregates
+	traffic           Traffic
+	keys, sums        int   // how many rows there are, and aggregates
+	lull              int   // how many times as long as usual the traffic runs undisturbed
+	calm              int64 // when the faults began
 	auditor           *auditor
 	background        []<-chan struct{} // what faults have left running
 

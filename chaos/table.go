@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tidelock-cache/tidelock/chaos/history"
+	"github.com/tidelock-cache/tidelock/chaos/judge"
 )
 
 // table prints the results as they come. Its methods may be called from several goroutines.
@@ -16,16 +19,20 @@ type table struct {
 }
 
 const (
-	tableHead = "%-44s %-9s %7s %7s %7s %8s %8s %8s  %s\n"
-	tableLine = "%-44s %-9s %7d %7d %7d %8.0f %8.0f %8.0f  %s\n"
+	tableHead = "%-44s %-9s %7s %7s %6s %7s %5s %4s %7s %5s %4s %7s  %s\n"
+	tableLine = "%-44s %-9s %7d %7d %6d %7d %5s %4d %7d %5s %4d %7.0f  %s\n"
 )
 
+// head names the columns: the stale reads are those of the default level; what follows are the strict ones, how many of them the cache served, and the
+// violations of rule L; the same of the reads within a bound, with rule B; and the slowest convergence.
 func (t *table) head() {
-	t.printf(tableHead, "scenario", "subject", "ops", "faults", "stale", "p50 ms", "p99 ms", "max ms", "verdict")
+	t.printf(tableHead, "scenario", "subject", "ops", "faults", "stale", "strict", "hits", "L", "within", "hits", "B", "max ms", "verdict")
 }
 
 func (t *table) line(r Result) {
-	t.printf(tableLine, r.Scenario, r.Subject, r.Operations, r.Faults, r.Stale, r.P50, r.P99, r.Max, r.verdict())
+	strict, within := r.Levels[history.Strict], r.Levels[history.Within]
+	t.printf(tableLine, r.Scenario, r.Subject, r.Operations, r.Faults, r.Levels[history.Default].Stale, strict.Checked(), percent(strict.Share()),
+		r.Rules[string(judge.NotLinear)], within.Checked(), percent(within.Share()), r.Rules[string(judge.OutOfBound)], r.Max, r.verdict())
 }
 
 func (t *table) printf(format string, args ...any) {

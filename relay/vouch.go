@@ -135,8 +135,16 @@ func (t *trust) invalidate(ctx context.Context, versions []lease.Version) ([]str
 	for i, v := range versions {
 		changes[i] = cache.Change{Key: v.Key, Version: v.Version, Kind: cache.Placeholder, TTL: time.Second}
 	}
+	done := make(chan []cache.Reply, 1)
+	go func() { done <- t.cfg.Cache.Apply(ctx, changes...) }() // one that waits for another call's connection does so beyond its own deadline
+	var replies []cache.Reply
+	select {
+	case replies = <-done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	var servers []string
-	for _, reply := range t.cfg.Cache.Apply(ctx, changes...) {
+	for _, reply := range replies {
 		if !reply.Outcome.Done() {
 			return nil, reply.Err
 		}

@@ -14,11 +14,11 @@ type ranks struct {
 	upTo  []float64 // the sum of the weights up to each key; empty when all weigh the same
 }
 
-func newRanks(keys int, skew float64) *ranks {
-	r := &ranks{}
+// newRanks makes ranks of these keys.
+func newRanks(names []string, skew float64) *ranks {
+	r := &ranks{names: names}
 	sum := 0.0
-	for i := range keys {
-		r.names = append(r.names, "row:"+strconv.Itoa(i))
+	for i := range names {
 		if skew != 0 {
 			sum += math.Pow(float64(i+1), -skew)
 			r.upTo = append(r.upTo, sum)

@@ -10,12 +10,12 @@ func TestRanks(t *testing.T) {
 	t.Parallel()
 	for _, skew := range []float64{0, 0.9, 2} {
 		rng := rand.New(rand.NewPCG(1, 1))
-		r := newRanks(10, skew)
+		r := newRanks(rowKeys(10), skew)
 		count := make(map[string]int)
 		for range 20_000 {
 			count[r.draw(rng)]++
 		}
-		first, last := count["row:0"], count["row:9"]
+		first, last := count["row:0"], count["s:row:9"]
 		if len(count) != 10 || skew == 0 && (first > 2200 || last < 1800) || skew > 0 && first < 5*last {
 			t.Errorf("with skew %v: %v", skew, count)
 		}
@@ -23,6 +23,13 @@ func TestRanks(t *testing.T) {
 		if !slices.IsSorted(keys) || len(slices.Compact(slices.Clone(keys))) != len(keys) {
 			t.Errorf("several are %v", keys)
 		}
+	}
+}
+
+func TestRowKeys(t *testing.T) {
+	t.Parallel()
+	if all, strict := rowKeys(5), strictKeys(5); !slices.Equal(all, []string{"row:0", "s:row:1", "row:2", "s:row:3", "row:4"}) || !slices.Equal(strict, []string{"s:row:1", "s:row:3"}) {
+		t.Errorf("%v, %v", all, strict)
 	}
 }
 

@@ -30,7 +30,8 @@ type Config struct {
 	Process string
 	// Subject is the way to write and read. Default Tidelock.
 	Subject Subject
-	// DatabaseURL and ValkeyURL are required; ValkeyURL not for Postgres. NATSURL lets writers announce deferred writes.
+	// DatabaseURL and ValkeyURL are required; ValkeyURL not for Postgres. NATSURL lets writers announce deferred writes, and has leases: without it there
+	// are no reads of the levels that need them, and no writes to strict rows.
 	DatabaseURL, ValkeyURL, NATSURL string
 	// Dir is the run's folder. Required.
 	Dir string
@@ -41,7 +42,7 @@ type Config struct {
 	FirstClient int
 	// FirstID is the ID of the first write. The IDs of all processes and their lives must differ. Default 1. See Life.
 	FirstID int64
-	// Keys is how many rows there are: row:0, row:1 and so on. Default 100.
+	// Keys is how many rows there are: see RowKey. Default 100.
 	Keys int
 	// Zipf is how uneven their use is: the row of rank r is used in proportion to r^-Zipf. 0 is even.
 	Zipf float64
@@ -53,6 +54,8 @@ type Config struct {
 	Pause time.Duration
 	// Timeout bounds each operation, and a COMMIT. Default 5 s.
 	Timeout time.Duration
+	// SettleTimeout is that of writer.Config and reader.Config.
+	SettleTimeout time.Duration
 	// Conns is the most connections to Postgres. Default 4 more than there are clients, at most 20.
 	Conns int
 
@@ -92,8 +95,8 @@ type Writes struct {
 
 // Reads says how rows are read.
 type Reads struct {
-	// Default, Token and Session are the weights of the levels. Default 1 each.
-	Default, Token, Session float64
+	// Default, Token, Session, Within and Strict are the weights of the levels. Default 1 each. Strict reads are of strict rows, the others of all.
+	Default, Token, Session, Within, Strict float64
 	// Many is the share of reads that ask for several rows at once; what it finds absent has no version.
 	Many float64
 }
@@ -153,8 +156,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("drive: Subject is %q: there is no such subject", c.Subject)
 	case c.Writers < 0 || c.Readers < 0 || c.Keys < 0 || c.Sums < 0 || c.Conns < 0:
 		return errors.New("drive: Writers, Readers, Keys, Sums and Conns must not be negative")
-	case c.Pause < 0 || c.Timeout < 0:
-		return errors.New("drive: Pause and Timeout must not be negative")
+	case c.Pause < 0 || c.Timeout < 0 || c.SettleTimeout < 0:
+		return errors.New("drive: Pause, Timeout and SettleTimeout must not be negative")
 	case c.FirstID < 0 || c.FirstClient < 0:
 		return errors.New("drive: FirstID and FirstClient must not be negative")
 	}
@@ -178,7 +181,7 @@ func (w Writes) validate() error {
 
 func (r Reads) validate() error {
 	switch {
-	case r.Default < 0 || r.Token < 0 || r.Session < 0:
+	case min(r.Default, r.Token, r.Session, r.Within, r.Strict) < 0:
 		return errors.New("drive: the weights of Reads must not be negative")
 	case r.Many < 0 || r.Many > 1:
 		return fmt.Errorf("drive: Many of Reads is %v: it must be from 0 to 1", r.Many)

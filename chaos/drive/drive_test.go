@@ -28,6 +28,9 @@ func TestSubjects(t *testing.T) {
 			w := newWorld(t)
 			w.cfg.Subject = subject
 			w.cfg.Writes.Abort, w.cfg.Reads.Many = 0.1, 0.3
+			if subject == drive.Tidelock {
+				w.trusted()
+			}
 			cmd, err := drive.Command(w.cfg)
 			c := start(t, cmd, err)
 			w.recorded(1500)
@@ -112,6 +115,10 @@ func (w *world) diverse(ops []history.Op) {
 		seen[string(op.Kind)+" "+string(op.Level)+" "+string(op.Outcome)]++
 		if op.Hit {
 			seen["hit"]++
+			seen[string(op.Level)+" hit"]++
+		}
+		if op.Level == history.Strict && !strings.HasPrefix(op.Key, drive.StrictPrefix) || (op.Level == history.Within) != (op.Within > 0) {
+			w.t.Errorf("%+v", op)
 		}
 		if op.Kind == history.Read && op.ID == 0 {
 			seen["absent"]++
@@ -120,9 +127,9 @@ func (w *world) diverse(ops []history.Op) {
 			w.t.Errorf("%+v", op)
 		}
 	}
-	wanted := []string{"write  ok", "delete  ok", "write  fail", "read default ok", "read token ok", "read session ok", "absent"}
+	wanted := []string{"write  ok", "delete  ok", "write  fail", "read default ok", "read token ok", "read session ok", "read within ok", "read strict ok", "absent"}
 	if w.cfg.Subject != drive.Postgres {
-		wanted = append(wanted, "hit")
+		wanted = append(wanted, "hit", "strict hit")
 	}
 	for _, what := range wanted {
 		if seen[what] == 0 {

@@ -20,7 +20,8 @@ type driver struct {
 	cfg     Config
 	subject subject
 	history *history.Recorder
-	ranks   *ranks
+	ranks   *ranks // of all rows
+	strict  *ranks // of those that are strict
 	recent  recent
 	nextID  atomic.Int64
 	log     *zap.Logger
@@ -44,7 +45,8 @@ func runDriver(cfg Config, log *zap.Logger) (err error) {
 	}
 	defer s.close()
 	log.Info("driver_started", zap.String("subject", string(cfg.subject())))
-	d := &driver{cfg: cfg, subject: s, history: recorder, ranks: newRanks(cfg.keys(), cfg.Zipf), log: log}
+	d := &driver{cfg: cfg, subject: s, history: recorder, log: log,
+		ranks: newRanks(rowKeys(cfg.keys()), cfg.Zipf), strict: newRanks(strictKeys(cfg.keys()), cfg.Zipf)}
 	d.nextID.Store(cfg.firstID() - 1)
 	err = d.run(p)
 	log.Info("driver_stopped", zap.Error(err))

@@ -19,6 +19,8 @@ import (
 	"github.com/tidelock-cache/tidelock/internal/rig"
 	"github.com/tidelock-cache/tidelock/internal/stack"
 	"github.com/tidelock-cache/tidelock/internal/stacktest"
+	"github.com/tidelock-cache/tidelock/lease"
+	"github.com/tidelock-cache/tidelock/outbox"
 )
 
 const patience = 30 * time.Second
@@ -54,6 +56,21 @@ func newWorld(t testing.TB) *world {
 func (w *world) relay() drive.RelayConfig {
 	return drive.RelayConfig{Name: "relay0", DatabaseURL: w.cfg.DatabaseURL, ValkeyURL: w.cfg.ValkeyURL, NATSURL: w.cfg.NATSURL, Dir: w.cfg.Dir,
 		Stream: "S" + nuid.Next(), Poll: 20 * time.Millisecond, Lease: time.Second}
+}
+
+// trusted declares the strict rows and has a relay that guards, and waits until both are in force.
+func (w *world) trusted() {
+	w.t.Helper()
+	must(w.t, outbox.DeclareStrict(w.t.Context(), w.db, drive.StrictPrefix))
+	cmd, err := drive.RelayCommand(w.relay())
+	start(w.t, cmd, err)
+	stacktest.Eventually(w.t, patience, func() bool {
+		prefixes, err := outbox.StrictPrefixes(w.t.Context(), w.db)
+		must(w.t, err)
+		trust, err := outbox.ReadTrust(w.t.Context(), w.db)
+		must(w.t, err)
+		return prefixes[0].Since != nil && trust.Phase == string(lease.Trusted)
+	}, "the cache is trusted")
 }
 
 // child is a process under test.

@@ -3,7 +3,6 @@ package drive
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
@@ -35,7 +34,7 @@ func (c *client) sum(ctx context.Context) {
 	defer cancel()
 	var keys []string
 	for _, i := range c.rng.Perm(c.cfg.Sums)[:min(1+c.rng.IntN(sumsMax), c.cfg.Sums)] {
-		keys = append(keys, "sum:"+strconv.Itoa(i))
+		keys = append(keys, SumKey(i))
 	}
 	if err := s.sum(ctx, fmt.Sprintf("%s/%d", c.cfg.Process, c.number), keys); err != nil {
 		c.log.Debug("sum_failed", zap.Error(err))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/chaos/history"
+	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/reader"
 	"github.com/tidelock-cache/tidelock/writer"
@@ -22,7 +23,8 @@ import (
 // tidelock is the subject that the guarantee is about.
 type tidelock struct {
 	db      *pgxpool.Pool
-	nats    *nats.Conn // nil without
+	nats    *nats.Conn    // nil without
+	leases  *lease.Client // likewise
 	cache   *cache.Cache
 	writer  *writer.Writer
 	reader  *reader.Raw
@@ -44,13 +46,16 @@ func openTidelock(p *process, cfg Config, log *zap.Logger) (_ subject, err error
 		if s.nats, err = openNATS(cfg.NATSURL, cfg.Process, log); err != nil {
 			return nil, err
 		}
+		if s.leases, err = lease.NewClient(lease.Config{DB: s.db, NATS: s.nats, Log: log}); err != nil {
+			return nil, err
+		}
 	}
 	s.cache, err = openCache(p, cache.Config{URL: cfg.ValkeyURL, Timeout: cfg.Cache.timeout(), PayloadMax: cfg.Cache.payloadMax(), PlaceholderTTL: cfg.Cache.PlaceholderTTL, Log: log})
 	if err != nil {
 		return nil, err
 	}
 	looks := &looks{DB: s.db, points: p.points}
-	s.reader, err = reader.NewRaw(reader.Config{Cache: s.cache, DB: looks, TTL: cfg.Cache.ttl(), AbsentTTL: cfg.Cache.AbsentTTL, Log: log,
+	s.reader, err = reader.NewRaw(reader.Config{Cache: s.cache, DB: looks, TTL: cfg.Cache.ttl(), AbsentTTL: cfg.Cache.AbsentTTL, Leases: s.leases, SettleTimeout: cfg.SettleTimeout, Log: log,
 		Load: func(ctx context.Context, keys []string) (map[string][]byte, error) {
 			p.points.reach(BeforeLoad)
 			rows, err := load(ctx, s.db, keys)
@@ -72,7 +77,8 @@ func (s *tidelock) newWriter(ctx context.Context, cfg Config) (*writer.Writer, e
 	if cfg.Writes.AllocateOnRead {
 		allocate = writer.AllocateOnRead
 	}
-	return writer.New(ctx, writer.Config{DB: s.db, Cache: s.cache, NATS: s.nats, Allocate: allocate, TTL: cfg.Cache.ttl(), Grace: cfg.Writes.Grace, CommitTimeout: s.timeout, Log: s.log})
+	return writer.New(ctx, writer.Config{DB: s.db, Cache: s.cache, NATS: s.nats, Allocate: allocate, TTL: cfg.Cache.ttl(), Grace: cfg.Writes.Grace, CommitTimeout: s.timeout,
+		Leases: s.leases, SettleTimeout: cfg.SettleTimeout, Log: s.log})
 }
 
 func (s *tidelock) close() {
@@ -84,6 +90,9 @@ func (s *tidelock) close() {
 	}
 	if s.cache != nil {
 		s.cache.Close()
+	}
+	if s.leases != nil {
+		s.leases.Close()
 	}
 	if s.nats != nil {
 		s.nats.Close()
@@ -132,7 +141,7 @@ func (s *tidelock) write(ctx context.Context, t *transaction) (cache.Token, erro
 	}
 	result, err := write(ctx, t)
 	if err != nil {
-		return cache.Token{}, err
+		return cache.Token{}, unsettled(err)
 	}
 	t.note(result)
 	return result.Token(), nil
@@ -219,6 +228,9 @@ func (s *tidelock) record(ctx context.Context, t *transaction) (writer.Result, e
 		return writer.Result{}, err
 	}
 	result, applyErr := s.apply(ctx, pending)
+	if err == nil && applyErr != nil && t.strict() {
+		return result, fmt.Errorf("%w: %w", writer.ErrUnknown, applyErr)
+	}
 	if err == nil && applyErr != nil {
 		s.log.Warn("apply_failed", zap.Error(applyErr))
 		t.deferAll()

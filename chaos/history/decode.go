@@ -126,6 +126,8 @@ func setBare(op *Op, name, value []byte) bool {
 		op.Version = n
 	case "need":
 		op.Need = n
+	case "within":
+		op.Within = n
 	case "b":
 		op.Begin = n
 	case "e":

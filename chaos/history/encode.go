@@ -18,6 +18,7 @@ func appendOp(b []byte, op Op) []byte {
 	b = appendNumber(b, `,"n":`, op.N)
 	b = appendNumber(b, `,"ver":`, op.Version)
 	b = appendNumber(b, `,"need":`, op.Need)
+	b = appendNumber(b, `,"within":`, op.Within)
 	if op.Hit {
 		b = append(b, `,"hit":true`...)
 	}

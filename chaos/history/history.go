@@ -36,6 +36,10 @@ const (
 	Token Level = "token"
 	// Session is a read of its client's session, which never goes back; now and then the session goes on from its token, as in another process.
 	Session Level = "session"
+	// Within sees every write that was acknowledged longer than Op.Within before it began.
+	Within Level = "within"
+	// Strict is linearizable. It is for keys of a prefix that is declared so.
+	Strict Level = "strict"
 )
 
 // Op is one operation. A client is sequential: its operations do not overlap.
@@ -52,8 +56,9 @@ type Op struct {
 	N        int64   `json:"n,omitempty"`   // 0: not known (a write without an answer, an absent row)
 	Version  int64   `json:"ver,omitempty"` // a write's, or the label of what was read; 0 where the subject has none
 	Need     int64   `json:"need,omitempty"`
-	Hit      bool    `json:"hit,omitempty"`   // read from the cache
-	Deferred bool    `json:"defer,omitempty"` // the write had not reached the cache when it was acknowledged
+	Within   int64   `json:"within,omitempty"` // the bound of a read of that level, in nanoseconds
+	Hit      bool    `json:"hit,omitempty"`    // read from the cache
+	Deferred bool    `json:"defer,omitempty"`  // the write had not reached the cache when it was acknowledged
 	Begin    int64   `json:"b"`
 	End      int64   `json:"e,omitempty"` // 0: it never returned
 	Outcome  Outcome `json:"out"`

@@ -7,9 +7,6 @@ import (
 	"github.com/tidelock-cache/tidelock/chaos/history"
 )
 
-// strict is the level that promises to be linearizable in these tests.
-const strict history.Level = "strict"
-
 // put is an acknowledged write of k. Each operation is of a client of its own unless by says otherwise.
 func put(id, n, version, begin, end int64) history.Op {
 	return history.Op{Process: "w", Client: int(id), Kind: history.Write, Key: "k", ID: id, N: n, Version: version, Begin: begin, End: end, Outcome: history.OK}
@@ -34,11 +31,23 @@ func hit(id, n, version, begin, end int64) history.Op {
 
 // exact is a hit of the level that promises to be linearizable.
 func exact(id, n, version, begin, end int64) history.Op {
-	return at(strict, hit(id, n, version, begin, end))
+	return at(history.Strict, hit(id, n, version, begin, end))
+}
+
+// within may be so old.
+func within(d int64, op history.Op) history.Op {
+	op.Level, op.Within = history.Within, d
+	return op
 }
 
 func unknown(op history.Op) history.Op {
 	op.Outcome, op.N, op.Version, op.End = history.Unknown, 0, 0, 0
+	return op
+}
+
+// ended says when the client of an unknown write was told.
+func ended(at int64, op history.Op) history.Op {
+	op.End = at
 	return op
 }
 
@@ -83,7 +92,7 @@ func but(f *Final, change func(*Final)) *Final {
 func ops(ops ...history.Op) []history.Op { return ops }
 
 func trialOf(final *Final, events []history.Event, ops ...history.Op) Run {
-	run := Run{Subject: "tidelock", Ops: ops, Events: events, Bound: time.Second, Linear: []history.Level{strict}}
+	run := Run{Subject: "tidelock", Ops: ops, Events: events, Bound: time.Second, Linear: []history.Level{history.Strict}}
 	if final != nil {
 		run.Finals = []Final{*final}
 	}

@@ -77,7 +77,7 @@ func open(t *trial, d *docket, rec *recorder) *key {
 	k := &key{trial: t, recorder: rec, name: d.name, final: d.final, failed: make(map[int64]*history.Op)}
 	reads, writes := k.room(d)
 	for _, op := range d.ops {
-		k.counts.count(op)
+		k.counts.count(op, k.run.Calm)
 		switch {
 		case op.Kind == history.Read:
 			if op.Outcome == history.OK {
@@ -168,6 +168,7 @@ func (k *key) judge() {
 	k.checkSessions()
 	k.checkNeeds()
 	k.checkLinear()
+	k.checkBounds()
 	k.searchOrder()
 }
 

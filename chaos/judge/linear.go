@@ -103,7 +103,7 @@ func (k *key) checkWrites() {
 
 func (k *key) countStale(r *read, writes, since int64) {
 	k.counts.Stale++
-	k.counts.StaleBy[r.Level]++
+	k.counts.level(r.Level).Stale++
 	k.counts.StaleWrites = max(k.counts.StaleWrites, writes)
 	k.counts.StaleTime = max(k.counts.StaleTime, time.Duration(r.Begin-since))
 }

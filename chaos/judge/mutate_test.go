@@ -14,7 +14,9 @@ type lie struct {
 }
 
 var lies = []lie{
-	{"a strict read is older than an acknowledged write", staleRead},
+	{"a strict read is older than an acknowledged write", staleRead(history.Strict)},
+	{"a read within a bound is older than that", staleRead(history.Within)},
+	{"a write was acknowledged that strict reads did not see", unsettled},
 	{"a failed write was seen", func(w *world, run *Run, pick int) bool {
 		seen := make(map[int64]bool)
 		for _, op := range w.ops {
@@ -119,31 +121,53 @@ func chooseFinal(w *world, run *Run, pick int, change func(*Final, []commit) boo
 	return change(f, w.commits[f.Key])
 }
 
-// staleRead lets a strict read return a row, or none, that had been overwritten by an acknowledged write when it began.
-func staleRead(w *world, _ *Run, pick int) bool {
-	var older commit
+// staleRead lets a read of a level return a row, or none, that had been overwritten by an acknowledged write when it began, or longer ago than its bound.
+func staleRead(level history.Level) func(*world, *Run, int) bool {
+	return func(w *world, _ *Run, pick int) bool {
+		var older commit
+		return choose(w, pick, func(op *history.Op) bool {
+			if !isRead(op) || op.Level != level {
+				return false
+			}
+			var newest int64
+			for _, c := range w.commits[op.Key] {
+				if by := w.ops[c.op]; by.Outcome == history.OK && by.End < op.Begin-op.Within {
+					newest = max(newest, c.version)
+				}
+			}
+			var candidates []commit
+			for _, c := range w.commits[op.Key] {
+				if c.version < newest && !c.gone && c.last && w.ops[c.op].Outcome == history.OK {
+					candidates = append(candidates, c)
+				}
+			}
+			if candidates == nil {
+				return false
+			}
+			older = candidates[len(candidates)-1-pick%min(len(candidates), 3)]
+			return true
+		}, func(op *history.Op) { op.ID, op.N, op.Version = older.id, older.n, older.version })
+	}
+}
+
+// unsettled acknowledges a write that took effect later: a strict read that began between the two did not see it.
+func unsettled(w *world, _ *Run, pick int) bool {
+	var before int64
 	return choose(w, pick, func(op *history.Op) bool {
-		if !isRead(op) || op.Level != strict {
+		i := slices.IndexFunc(w.commits[op.Key], func(c commit) bool { return c.id == op.ID })
+		if op.Kind == history.Read || op.Outcome != history.OK || i < 0 {
 			return false
 		}
-		var newest int64
-		for _, c := range w.commits[op.Key] {
-			if by := w.ops[c.op]; by.Outcome == history.OK && by.End < op.Begin {
-				newest = max(newest, c.version)
+		c := w.commits[op.Key][i]
+		for _, r := range w.ops {
+			if isRead(&r) && r.Level == history.Strict && r.Key == op.Key && r.ID > 0 && r.Version < c.version && w.ops[r.ID-1].Version < c.version &&
+				r.Begin > op.Begin+1 && w.ops[r.ID-1].Outcome == history.OK {
+				before = r.Begin - 1
+				return true
 			}
 		}
-		var candidates []commit
-		for _, c := range w.commits[op.Key] {
-			if c.version < newest && !c.gone && c.last && w.ops[c.op].Outcome == history.OK {
-				candidates = append(candidates, c)
-			}
-		}
-		if candidates == nil {
-			return false
-		}
-		older = candidates[len(candidates)-1-pick%min(len(candidates), 3)]
-		return true
-	}, func(op *history.Op) { op.ID, op.N, op.Version = older.id, older.n, older.version })
+		return false
+	}, func(op *history.Op) { op.End = before })
 }
 
 // checkLie demands that the verdict sees a lie.

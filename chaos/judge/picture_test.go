@@ -42,7 +42,7 @@ func TestBigPicture(t *testing.T) {
 	t.Parallel()
 	w := newWorld(3)
 	run := w.run(20_000, 8, 1)
-	staleRead(w, &run, 10_000)
+	staleRead(history.Strict)(w, &run, 10_000)
 	path := filepath.Join(t.TempDir(), "k.html")
 	if err := Picture(run, "k0", path); err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ type finding struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{found: make(map[Rule][]finding), byRule: make(map[Rule]int64), counts: Counts{StaleBy: make(map[history.Level]int64)}}
+	return &recorder{found: make(map[Rule][]finding), byRule: make(map[Rule]int64), counts: Counts{Levels: make(map[history.Level]*Reads)}}
 }
 
 // full reports whether a further violation of the rule would only be counted.
@@ -39,7 +39,7 @@ func (r *recorder) add(v Violation) {
 
 // sum is the verdict of all recorders.
 func sum(recorders []*recorder) Verdict {
-	v := Verdict{ByRule: make(map[Rule]int64), Counts: Counts{StaleBy: make(map[history.Level]int64)}}
+	v := Verdict{ByRule: make(map[Rule]int64), Counts: Counts{Levels: make(map[history.Level]*Reads)}}
 	for _, r := range recorders {
 		v.Counts.add(r.counts)
 		for rule, n := range r.byRule {
@@ -69,8 +69,14 @@ func (c *Counts) add(o Counts) {
 	c.ReadErrors += o.ReadErrors
 	c.Hits += o.Hits
 	c.Stale += o.Stale
-	for level, n := range o.StaleBy {
-		c.StaleBy[level] += n
+	for level, n := range o.Levels {
+		r := c.level(level)
+		r.Reads += n.Reads
+		r.Errors += n.Errors
+		r.Hits += n.Hits
+		r.Stale += n.Stale
+		r.Calm += n.Calm
+		r.CalmHits += n.CalmHits
 	}
 	c.StaleTime = max(c.StaleTime, o.StaleTime)
 	c.StaleWrites = max(c.StaleWrites, o.StaleWrites)
@@ -80,17 +86,11 @@ func (c *Counts) add(o Counts) {
 	c.Unsearched += o.Unsearched
 }
 
-// count counts an operation.
-func (c *Counts) count(op *history.Op) {
+// count counts an operation. It is calm before an instant.
+func (c *Counts) count(op *history.Op, calm int64) {
 	c.Operations++
 	if op.Kind == history.Read {
-		c.Reads++
-		switch {
-		case op.Outcome != history.OK:
-			c.ReadErrors++
-		case op.Hit:
-			c.Hits++
-		}
+		c.countRead(op, op.End < calm)
 		return
 	}
 	c.Writes++
@@ -102,6 +102,27 @@ func (c *Counts) count(op *history.Op) {
 		c.Unknown++
 	case history.Fail:
 		c.Failed++
+	}
+}
+
+func (c *Counts) countRead(op *history.Op, calm bool) {
+	level := c.level(op.Level)
+	c.Reads++
+	level.Reads++
+	if op.Outcome != history.OK {
+		c.ReadErrors++
+		level.Errors++
+		return
+	}
+	if op.Hit {
+		c.Hits++
+		level.Hits++
+	}
+	if calm {
+		level.Calm++
+		if op.Hit {
+			level.CalmHits++
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ type pair struct {
 
 func TestRules(t *testing.T) {
 	t.Parallel()
-	for _, p := range slices.Concat(lost, diverged, backwards, tooOld, mislabelled, notLinear) {
+	for _, p := range slices.Concat(lost, diverged, backwards, tooOld, mislabelled, notLinear, outOfBound) {
 		t.Run(string(p.rule)+" "+p.name, func(t *testing.T) {
 			t.Parallel()
 			if v := Judge(trialOf(p.badEnd, p.events, p.bad...)); v.ByRule[p.rule] == 0 {
@@ -285,7 +285,34 @@ var notLinear = []pair{
 	{name: "the order of the writes is known by their versions", rule: NotLinear,
 		bad:  ops(unknown(put(3, 0, 0, 1, 0)), put(1, 0, 5, 1, 9), put(2, 0, 6, 1, 9), exact(1, 2, 5, 10, 11)),
 		good: ops(unknown(put(3, 0, 0, 1, 0)), put(1, 0, 5, 1, 9), put(2, 0, 6, 1, 9), exact(1, 2, 5, 9, 11))},
+	{name: "older than a write whose client was told that it is not settled", rule: NotLinear,
+		bad:  ops(put(1, 1, 5, 1, 2), put(2, 2, 6, 3, 4), exact(1, 1, 5, 5, 6)),
+		good: ops(put(1, 1, 5, 1, 2), ended(4, unknown(put(2, 2, 6, 3, 0))), exact(1, 1, 5, 5, 6), exact(2, 2, 6, 7, 8), exact(2, 2, 6, 90, 91))},
+	{name: "seen, and then no more, though its client was told that it is not settled", rule: NotLinear,
+		bad:  ops(put(1, 1, 5, 1, 2), ended(4, unknown(put(2, 2, 6, 3, 0))), exact(2, 2, 6, 50, 51), exact(1, 1, 5, 52, 53)),
+		good: ops(put(1, 1, 5, 1, 2), ended(4, unknown(put(2, 2, 6, 3, 0))), exact(1, 1, 5, 50, 51), exact(2, 2, 6, 52, 53))},
 	{name: "overwritten within a group", rule: NotLinear,
 		bad:  ops(put(1, 1, 5, 1, 9), put(2, 0, 5, 1, 2), exact(1, 1, 5, 3, 4)),
 		good: ops(put(1, 2, 5, 1, 9), put(2, 0, 5, 1, 2), exact(1, 2, 5, 3, 4))},
+}
+
+var outOfBound = []pair{
+	{name: "older than its bound", rule: OutOfBound,
+		bad:  written(within(5, hit(1, 1, 5, 10, 11))),
+		good: written(within(6, hit(1, 1, 5, 10, 11)))},
+	{name: "by what each read may be", rule: OutOfBound,
+		bad:  written(within(20, hit(1, 1, 5, 20, 21)), within(10, hit(1, 1, 5, 19, 21))),
+		good: written(within(20, hit(1, 1, 5, 20, 21)), within(16, hit(1, 1, 5, 19, 21)))},
+	{name: "another level", rule: OutOfBound,
+		bad:  written(within(5, hit(1, 1, 5, 10, 11))),
+		good: written(hit(1, 1, 5, 10, 11))},
+	{name: "no row any more", rule: OutOfBound,
+		bad:  ops(del(1, 1, 5, 1, 2), put(2, 2, 6, 3, 4), within(5, hit(0, 0, 5, 10, 11))),
+		good: ops(del(1, 1, 5, 1, 2), put(2, 2, 6, 3, 4), within(5, hit(0, 0, 5, 9, 11)))},
+	{name: "an unknown write", rule: OutOfBound,
+		bad:  written(within(5, hit(1, 1, 5, 10, 11))),
+		good: ops(put(1, 1, 5, 1, 2), unknown(put(2, 0, 0, 3, 0)), within(5, hit(1, 1, 5, 10, 11)))},
+	{name: "not what another read has seen", rule: OutOfBound,
+		bad:  written(within(50, hit(2, 2, 6, 60, 61)), within(50, hit(1, 1, 5, 62, 63))),
+		good: written(within(50, get(2, 2, 6, 40, 41)), within(50, get(1, 1, 5, 42, 43)))},
 }

@@ -23,6 +23,8 @@ type Run struct {
 	Pruned bool
 	// Linear are the levels whose reads promise to be linearizable.
 	Linear []history.Level
+	// Calm is when the faults began.
+	Calm int64
 }
 
 // Final is what a key is in Postgres and in the cache after the faults have ended.

@@ -21,11 +21,13 @@ const (
 	TooOld Rule = "R"
 	// NotLinear: a level that promises it is linearizable for each key.
 	NotLinear Rule = "L"
+	// OutOfBound: a read within a bound sees every write that was acknowledged longer ago than that.
+	OutOfBound Rule = "B"
 	// Mislabelled: what is read is what was written under that label.
 	Mislabelled Rule = "X"
 )
 
-var rules = []Rule{Lost, Diverged, Backwards, TooOld, NotLinear, Mislabelled}
+var rules = []Rule{Lost, Diverged, Backwards, TooOld, NotLinear, OutOfBound, Mislabelled}
 
 // Violation is one breach of a rule.
 type Violation struct {
@@ -66,9 +68,10 @@ type Counts struct {
 	Unknown, Failed, Deferred int64 // of the writes
 	ReadErrors                int64
 	Hits                      int64
-	// Stale are the reads, of whatever level, that returned less than a write acknowledged before they began; StaleBy has them by level.
-	Stale   int64
-	StaleBy map[history.Level]int64
+	// Stale are the reads, of whatever level, that returned less than a write acknowledged before they began.
+	Stale int64
+	// Levels has the reads by level.
+	Levels map[history.Level]*Reads
 	// StaleTime is the longest that a newer write had been acknowledged when a stale read began, StaleWrites the most commits that one
 	// was behind.
 	StaleTime   time.Duration
@@ -80,6 +83,23 @@ type Counts struct {
 	NoFinal int64
 	// Searched are the operations for which porcupine has looked for an order too, Unsearched those for which it would have taken too long.
 	Searched, Unsearched int64
+}
+
+// Reads counts those of one level.
+type Reads struct {
+	Reads, Errors, Hits, Stale int64 // Reads are whatever became of them
+	// Calm are the reads that ended well before the faults began, CalmHits those of them that the cache served.
+	Calm, CalmHits int64
+}
+
+// level is what is counted of a level.
+func (c *Counts) level(l history.Level) *Reads {
+	r := c.Levels[l]
+	if r == nil {
+		r = &Reads{}
+		c.Levels[l] = r
+	}
+	return r
 }
 
 // Settled is how long the keys took to agree with Postgres, of those that did.

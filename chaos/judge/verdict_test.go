@@ -12,12 +12,18 @@ func TestCounts(t *testing.T) {
 	t.Parallel()
 	late := put(3, 3, 7, 10, 20)
 	late.Deferred = true
-	v := Judge(trialOf(row(3, 3, 7), nil,
+	run := trialOf(row(3, 3, 7), nil,
 		written(late, failed(put(4, 0, 0, 1, 2)), unknown(put(5, 0, 0, 1, 0)), failed(get(0, 0, 0, 1, 2)),
-			hit(3, 3, 7, 30, 31), get(2, 2, 6, 30, 31), at(history.Token, get(1, 1, 5, 45, 46)))...))
+			hit(3, 3, 7, 30, 31), get(2, 2, 6, 30, 31), at(history.Token, get(1, 1, 5, 45, 46)))...)
+	run.Calm = 32
+	v := Judge(run)
 	clean(t, v)
 	want := Counts{Operations: 9, Reads: 4, Writes: 5, Unknown: 1, Failed: 1, Deferred: 1, ReadErrors: 1, Hits: 1,
-		Stale: 2, StaleBy: map[history.Level]int64{history.Default: 1, history.Token: 1}, StaleTime: 41, StaleWrites: 2}
+		Stale: 2, StaleTime: 41, StaleWrites: 2,
+		Levels: map[history.Level]*Reads{
+			history.Default: {Reads: 3, Errors: 1, Hits: 1, Stale: 1, Calm: 2, CalmHits: 1},
+			history.Token:   {Reads: 1, Stale: 1},
+		}}
 	if !reflect.DeepEqual(v.Counts, want) {
 		t.Errorf("%+v\nwant %+v", v.Counts, want)
 	}
@@ -72,7 +78,7 @@ func TestSearchAlone(t *testing.T) {
 	for seed := range uint64(30) {
 		w := newWorld(seed)
 		run := w.run(1000, 4, 1)
-		if !staleRead(w, &run, int(seed*31)) {
+		if !staleRead(history.Strict)(w, &run, int(seed*31)) {
 			continue
 		}
 		tr, rec := newTrial(run), newRecorder()

@@ -32,7 +32,6 @@ type effect struct {
 type rowOf struct {
 	commit
 	former int64 // the version before
-	at     int64
 }
 
 // commit is a write that took effect.
@@ -40,6 +39,7 @@ type commit struct {
 	op         int // in ops
 	id, n      int64
 	version    int64
+	at         int64
 	gone, last bool // last: not overwritten within its transaction
 }
 
@@ -74,7 +74,7 @@ func (w *world) run(ops, clients, keys int) Run {
 	for _, e := range w.effects {
 		w.apply(e)
 	}
-	return Run{Subject: "tidelock", Ops: w.ops, Finals: w.finals(), Bound: time.Second, Linear: []history.Level{strict},
+	return Run{Subject: "tidelock", Ops: w.ops, Finals: w.finals(), Bound: time.Second, Linear: []history.Level{history.Strict},
 		Events: []history.Event{{At: 5000, Name: "restart", Begin: true, Rollback: true}, {At: 9000, Name: "restart"}}}
 }
 
@@ -83,7 +83,7 @@ func (w *world) begin(c int, key string, begin int64) int64 {
 	op := history.Op{Process: fmt.Sprintf("p%d", c%3), Client: c, Key: key, Begin: begin, Outcome: history.OK}
 	i := int64(len(w.ops))
 	if w.rand.IntN(100) < 65 {
-		op.Kind, op.Level = history.Read, []history.Level{history.Default, strict, history.Token, history.Session}[w.rand.IntN(4)]
+		op.Kind, op.Level = history.Read, []history.Level{history.Default, history.Strict, history.Token, history.Session, history.Within}[w.rand.IntN(5)]
 		at := begin + w.rand.Int64N(300)
 		if at%quantum == 0 {
 			at++
@@ -134,12 +134,12 @@ func (w *world) apply(e effect) {
 	}
 	if row.at != e.at {
 		w.drawn++
-		row.former, row.version, row.at = row.version, w.drawn, e.at
+		row.former, row.version = row.version, w.drawn
 	} else {
 		w.commits[op.Key][len(w.commits[op.Key])-1].last = false
 	}
 	row.n++
-	row.commit = commit{op: e.op, id: op.ID, n: row.n, version: row.version, gone: op.Kind == history.Delete, last: true}
+	row.commit = commit{op: e.op, id: op.ID, n: row.n, version: row.version, at: e.at, gone: op.Kind == history.Delete, last: true}
 	w.commits[op.Key] = append(w.commits[op.Key], row.commit)
 	if op.Outcome != history.OK {
 		return
@@ -176,6 +176,8 @@ func (w *world) read(op *history.Op, row *rowOf) {
 		}
 	}()
 	switch op.Level {
+	case history.Within:
+		w.late(op)
 	case history.Token:
 		op.Need = w.rand.Int64N(op.Version + 1)
 	case history.Session:
@@ -185,6 +187,19 @@ func (w *world) read(op *history.Op, row *rowOf) {
 		}
 		op.Need = w.sessions[clientKey{client{op.Process, op.Client}, op.Key}]
 		w.saw(op)
+	}
+}
+
+// late lets a read within a bound return what was overwritten within it, at times.
+func (w *world) late(op *history.Op) {
+	op.Within = w.rand.Int64N(400)
+	commits := w.commits[op.Key]
+	i := len(commits) - 1 - w.rand.IntN(3)
+	if i < 0 || i+1 >= len(commits) || commits[i+1].at < op.Begin-op.Within {
+		return
+	}
+	if c := commits[i]; c.last && !c.gone && w.ops[c.op].Outcome == history.OK {
+		op.ID, op.N, op.Version, op.Hit = c.id, c.n, c.version, false
 	}
 }
 

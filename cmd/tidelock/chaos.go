@@ -15,21 +15,25 @@ import (
 const usualMinutes = 7
 
 type chaosCmd struct {
-	Minutes  float64  `help:"How long the scenarios run: each once, then random pairs of them until the time is over. Default 7 for a run of everything, else 0: no pairs." default:"-1"`
-	Seed     uint64   `help:"Seed of everything that is left to chance; 0 takes one from the clock."`
-	Subject  string   `help:"What is attacked. The default run attacks Tidelock with everything, and the others with some of it, to show that the judge sees." enum:"default,tidelock,naive,aside,postgres,all" default:"default"`
-	Scenario []string `help:"Run only scenarios whose name fits, such as valkey/*; several may be given." placeholder:"GLOB"`
-	Mutants  bool     `help:"Afterwards switch off one rule of the protocol after the other, and show that a scenario catches it. Needs the sources."`
-	Recovery bool     `help:"Measure the speed of recovery too." default:"true" negatable:""`
-	List     bool     `help:"List the scenarios."`
-	Keep     bool     `help:"Keep every history, not only those with violations."`
-	Dir      string   `help:"Where the report and the histories of failures go." default:"chaos/out" type:"path"`
+	Minutes    float64  `help:"How long the scenarios run: each once, then random pairs of them until the time is over. Default 7 for a run of everything, else 0: no pairs." default:"-1"`
+	Operations int      `help:"How many operations there are to be, at least: random pairs of scenarios follow, with all the traffic that the machine can take."`
+	Seed       uint64   `help:"Seed of everything that is left to chance; 0 takes one from the clock."`
+	Subject    string   `help:"What is attacked. The default run attacks Tidelock with everything, and the others with some of it, to show that the judge sees." enum:"default,tidelock,naive,aside,postgres,all" default:"default"`
+	Scenario   []string `help:"Run only scenarios whose name fits, such as valkey/*; several may be given." placeholder:"GLOB"`
+	Mutants    bool     `help:"Afterwards switch off one rule of the protocol after the other, and show that a scenario catches it. Needs the sources."`
+	Recovery   bool     `help:"Measure the speed of recovery too." default:"true" negatable:""`
+	List       bool     `help:"List the scenarios."`
+	Keep       bool     `help:"Keep every history, not only those with violations."`
+	Dir        string   `help:"Where the report and the histories of failures go." default:"chaos/out" type:"path"`
 }
 
 // Validate refuses what cannot be run.
 func (c *chaosCmd) Validate() error {
 	if c.Minutes > 7*24*60 {
 		return errors.New("--minutes must be at most 10080")
+	}
+	if c.Operations < 0 {
+		return errors.New("--operations must be positive")
 	}
 	return nil
 }
@@ -53,7 +57,7 @@ func (c *chaosCmd) Run(ctx context.Context, s *Settings) error {
 		c.Minutes = usualMinutes
 	}
 	report, err := chaos.Run(ctx, chaos.Config{
-		Seed: c.Seed, Minutes: c.Minutes, Scenarios: c.Scenario, Subjects: subjects(c.Subject), Recovery: c.Recovery && len(c.Scenario) == 0,
+		Seed: c.Seed, Minutes: c.Minutes, Operations: c.Operations, Scenarios: c.Scenario, Subjects: subjects(c.Subject), Recovery: c.Recovery && len(c.Scenario) == 0,
 		Mutants: c.Mutants, Keep: c.Keep, Out: os.Stdout, Dir: c.Dir, Log: log,
 	})
 	if err != nil {
