@@ -2,6 +2,5 @@ package lease
 
 import "time"
 
+// began is when the clock begins to count.
 var began = time.Now()
-
-func monotonic() time.Duration { return time.Since(began) }
