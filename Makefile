@@ -35,6 +35,14 @@ dev: servers build ## start Postgres, Valkey and NATS to develop against, with A
 chaos: servers build ## attack Tidelock for a quarter of an hour and judge every operation, with ARGS="--minutes 60"
 	bin/tidelock chaos --mutants $(ARGS)
 
+.PHONY: bench bench-quick
+bench: servers ## measure Tidelock beside what people use instead, with ARGS="--only writes"
+	@mkdir -p bin
+	cd bench && go build $(VCS) -o ../bin/bench . && ../bin/bench --commit "$$(git rev-parse -q --verify --short HEAD || echo unknown)" $(ARGS)
+
+bench-quick: # the same in two minutes, beside the ratios of the last release
+	@$(MAKE) bench ARGS="--quick $(ARGS)"
+
 test: deps vet lint spec ## vet, lint, check the models and test, with PKGS=./cache and TESTFLAGS="-run TestX -v"
 	go test -race -count=1 $(TESTFLAGS) $(PKGS)
 
