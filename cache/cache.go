@@ -147,6 +147,9 @@ func options(cfg Config) (valkey.ClientOption, error) {
 	if cfg.Tune != nil {
 		cfg.Tune(&option)
 	}
+	if option.DialFn != nil {
+		return option, errors.New("cache: Tune sets DialFn: set DialCtxFn instead, which is asked for every connection")
+	}
 	if option.ConnLifetime != 0 {
 		return option, errors.New("cache: Tune sets ConnLifetime: a pipeline that is continued on another connection may speak to two servers; leave it 0")
 	}

@@ -3,6 +3,7 @@ package cache
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,6 +36,9 @@ type Canary struct {
 	// Replaces is a canary of another history, or of a later xid, that may be replaced. Others of that kind stay.
 	Replaces string
 }
+
+// ErrReplica says that a server which is to take writes is a replica by now.
+var ErrReplica = errors.New("it is a replica")
 
 // canaryKey begins the name of a canary. The database's name follows; in a cluster, a number in braces, which puts it in a slot of the shard.
 const canaryKey = "tidelock:canary:"
@@ -216,7 +220,10 @@ func watch(ctx context.Context, timeout time.Duration, client valkey.CoreClient,
 		err = fmt.Errorf("the canary script replied with %d values", len(reply))
 	}
 	if err != nil {
-		_, err = translate(ctx, err)
+		replica := strings.HasPrefix(err.Error(), "READONLY")
+		if _, err = translate(ctx, err); replica {
+			err = fmt.Errorf("%w: %w", ErrReplica, err)
+		}
 		return Server{}, err
 	}
 	s := Server{Shard: shard}

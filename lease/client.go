@@ -180,6 +180,9 @@ func Ask(ctx context.Context, conn *nats.Conn, database string) (r Reply, err er
 	if err := json.Unmarshal(answer.Data, &r); err != nil {
 		return r, fmt.Errorf("reading the guardian's answer: %w", err)
 	}
+	if !r.Trusted && !r.Suspended {
+		return r, errors.New("reading the guardian's answer: it grants nothing")
+	}
 	if r.Behind < 0 {
 		return r, fmt.Errorf("reading the guardian's answer: it is ahead of the present by %v", -r.Behind)
 	}

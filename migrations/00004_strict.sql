@@ -15,11 +15,12 @@ CREATE SEQUENCE tidelock.strict_generation;
 -- Counts calls for help of those who can settle nothing and cannot reach the guardian but here. A sequence, for it locks nothing.
 CREATE SEQUENCE tidelock.calls;
 
--- lasts: how long the office was taken for; its successor, and who cannot reach the guardian, wait it out.
+-- lasts: how long the office was taken for; who cannot reach the guardian waits it out. former: how long its last holder had taken it for.
 -- trust_no: the number of the last statement about the trust. One that was sent before another and comes after it does nothing.
 -- suspensions counts how often it was written that the cache is suspended: whoever has counted once more knows that nobody trusted it in between.
 ALTER TABLE tidelock.guardian
     ADD lasts       interval NOT NULL DEFAULT '0',
+    ADD former      interval NOT NULL DEFAULT '0',
     ADD trust_no    bigint NOT NULL DEFAULT 0,
     ADD suspensions bigint NOT NULL DEFAULT 0;
 
@@ -32,6 +33,6 @@ END $$;
 
 -- +goose Down
 DROP FUNCTION tidelock.strict_changed();
-ALTER TABLE tidelock.guardian DROP lasts, DROP trust_no, DROP suspensions;
+ALTER TABLE tidelock.guardian DROP lasts, DROP former, DROP trust_no, DROP suspensions;
 DROP SEQUENCE tidelock.calls, tidelock.strict_generation;
 DROP TABLE tidelock.strict;

@@ -47,13 +47,13 @@ type Office struct {
 	// Origin is where the history began that the guardian's row belongs to, and Here where the one did that the database is of. They
 	// differ after the promotion of a standby, or a restore. History is the name of the former.
 	Origin, Here, History string
-	// NextXid is above every xid that was given out, and Drawn the highest version that was drawn; both of the moment.
+	// NextXid is above every xid that has ended, and Drawn the highest version that was drawn; both of the moment.
 	NextXid, Drawn int64
 	// Database is unlike that of any other database.
 	Database string
 	// Calls counts the calls for help: see CallGuardian.
 	Calls int64
-	// Former is how long the office was taken for before: its holder of then may count it as its own for so long.
+	// Former is how long its last holder had taken the office for, and may count it as its own.
 	Former time.Duration
 	// TrustNo is the number of the last statement about the trust: see WriteTrust.
 	TrustNo int64

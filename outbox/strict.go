@@ -33,6 +33,9 @@ func ReadStrict(ctx context.Context, db DB) (s Strict, err error) {
 	return s, wrap("reading the strict prefixes", err)
 }
 
+// Same reports whether nothing has changed between two readings.
+func (s Strict) Same(o Strict) bool { return s.generation == o.generation }
+
 // Has reports whether a key is strict.
 func (s Strict) Has(key string) bool { return HasPrefix(s.prefixes, key) }
 
@@ -85,13 +88,13 @@ func RetractStrict(ctx context.Context, db DB, prefix string) (bool, error) {
 	return tag.RowsAffected() == 1, wrap("retracting a strict prefix", err)
 }
 
-// AnnounceStrict has every writer read the strict prefixes anew, and notes which transactions may still not have: those below the xids that are given out from
-// then on. db must not be a transaction.
+// AnnounceStrict has every writer read the strict prefixes anew, and notes which transactions may still not have: those with a lower xid than its own second
+// statement, for whoever has gone by the old ones had an xid before. db must not be a transaction.
 func AnnounceStrict(ctx context.Context, db DB, declarations []int64) error {
 	if err := nextGeneration(ctx, db); err != nil {
 		return err
 	}
-	_, err := db.Exec(ctx, `UPDATE tidelock.strict SET ended_by = pg_snapshot_xmax(pg_current_snapshot()) WHERE id = ANY ($1) AND ended_by IS NULL`, declarations)
+	_, err := db.Exec(ctx, `UPDATE tidelock.strict SET ended_by = pg_current_xact_id() WHERE id = ANY ($1) AND ended_by IS NULL`, declarations)
 	return wrap("announcing strict prefixes", err)
 }
 

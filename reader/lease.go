@@ -63,24 +63,21 @@ func Strict() Option {
 	return func(asked *demand) { asked.strict = true }
 }
 
-// leased returns why a read cannot be had.
-func (r *Raw) leased(asked demand, keys ...string) error {
+// leased returns the lease that a read goes by, or why the read cannot be had.
+func (r *Raw) leased(asked demand, keys ...string) (*lease.Held, error) {
 	if !asked.leased() {
-		return nil
+		return nil, nil
 	}
 	if r.cfg.Leases == nil {
-		return ErrNoLeases
-	}
-	if !asked.strict {
-		return nil
+		return nil, ErrNoLeases
 	}
 	held := r.cfg.Leases.Held()
 	for _, key := range keys {
-		if held.Refuses(key) {
-			return &StrictError{Key: key}
+		if asked.strict && held.Refuses(key) {
+			return nil, &StrictError{Key: key}
 		}
 	}
-	return nil
+	return held, nil
 }
 
 // proof is what an answer of the cache is believed by: the lease that was held before it was asked, and whom the connections led to.
@@ -90,11 +87,11 @@ type proof struct {
 }
 
 // prove begins a proof, before the cache is asked. It reports whether that is of any use.
-func (r *Raw) prove(asked demand) (p proof, useful bool) {
+func (r *Raw) prove(asked demand, held *lease.Held) (p proof, useful bool) {
 	if !asked.leased() {
 		return p, true
 	}
-	p = proof{held: r.cfg.Leases.Held(), links: r.cache.Links()}
+	p = proof{held: held, links: r.cache.Links()}
 	if asked.strict && mutant.On("lease-before-answer") {
 		return p, p.held.Trusts(lease.Now(), p.links.Runs)
 	}

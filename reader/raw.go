@@ -157,10 +157,11 @@ func (r *Raw) Get(ctx context.Context, key string, options ...Option) (Payload, 
 		return Payload{}, err
 	}
 	asked := demands(options)
-	if err := r.leased(asked, key); err != nil {
+	held, err := r.leased(asked, key)
+	if err != nil {
 		return Payload{}, err
 	}
-	if p, useful := r.prove(asked); useful {
+	if p, useful := r.prove(asked, held); useful {
 		if entry, err := r.cache.Get(ctx, key); err == nil && serves(entry, asked.version(key)) && r.holds(asked, p) {
 			r.hits.Add(1)
 			return asked.accept(key, served(entry))
@@ -187,11 +188,12 @@ func (r *Raw) GetMany(ctx context.Context, keys []string, options ...Option) (ma
 		}
 	}
 	asked := demands(options)
-	if err := r.leased(asked, keys...); err != nil {
+	held, err := r.leased(asked, keys...)
+	if err != nil {
 		return nil, err
 	}
 	got := make(map[string]Payload, len(keys))
-	missing := r.hitMany(ctx, keys, asked, got)
+	missing := r.hitMany(ctx, keys, asked, held, got)
 	if len(missing) == 0 {
 		return got, nil
 	}
@@ -203,9 +205,9 @@ func (r *Raw) GetMany(ctx context.Context, keys []string, options ...Option) (ma
 }
 
 // hitMany puts what the cache may serve into got and returns the other keys, each once.
-func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, got map[string]Payload) []string {
+func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, held *lease.Held, got map[string]Payload) []string {
 	var entries []cache.Entry
-	p, believed := r.prove(asked)
+	p, believed := r.prove(asked, held)
 	if believed {
 		var err error
 		entries, err = r.cache.GetMany(ctx, keys)

@@ -66,7 +66,7 @@ func (s *strictTable) through() (*stack.Proxy, *cache.Cache) {
 
 func (s *strictTable) strictWriter(c *cache.Cache) *writer.Writer {
 	s.t.Helper()
-	return rig.Writer(s.t, writer.Config{DB: s.db, Cache: c, NATS: s.nats, Leases: s.leases, SettleTimeout: patience, Grace: time.Hour})
+	return rig.Writer(s.t, writer.Config{DB: s.db, Cache: c, NATS: s.nats, Leases: s.leases, SettleTimeout: patience})
 }
 
 func (s *strictTable) strictReader(c *cache.Cache) *reader.Raw {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -50,6 +51,7 @@ func (r *Relay) guard(ctx context.Context) {
 	var trusting sync.WaitGroup
 	defer trusting.Wait()
 	trusting.Go(func() { g.trust.run(ctx) })
+	trusting.Go(func() { g.trust.follow(ctx) })
 	for hurried := false; ctx.Err() == nil; {
 		held, again, err := g.beat(ctx)
 		g.tell(ctx, err)
@@ -101,6 +103,9 @@ func (g *guardian) beat(ctx context.Context) (held, again bool, err error) {
 		}
 	}
 	found, err := g.cfg.Cache.Watch(ctx, g.office.Database, canaries)
+	if errors.Is(err, cache.ErrReplica) { // what it lacks of another's data its run id does not tell
+		g.trust.distrust("the server on record is a replica")
+	}
 	for _, s := range found {
 		changed, e := g.meet(ctx, s)
 		if e != nil {

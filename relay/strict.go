@@ -10,6 +10,16 @@ import (
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
+// follow takes the next steps now and then, until ctx ends. It does so beside the trust: somebody may have locked a prefix.
+func (t *trust) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := t.strictly(ctx); err != nil && ctx.Err() == nil {
+			t.log.Debug("strict_prefixes_failed", zap.Error(err))
+		}
+		sleep(ctx, strictEvery)
+	}
+}
+
 // strictEvery is the pause between two looks at the strict prefixes.
 const strictEvery = 250 * time.Millisecond
 
@@ -21,8 +31,7 @@ const strictEvery = 250 * time.Millisecond
 //
 // All of that stands in Postgres, and each step is true whichever guardian takes it, so the next one goes on.
 type strictness struct {
-	term    int64 // the times are of this one
-	looked  time.Duration
+	term    int64                   // the times are of this one
 	ended   map[int64]time.Duration // when it was seen that all who may have overlooked the prefix had ended
 	unnamed map[int64]time.Duration // when a prefix that is leaving was seen first; no lease has named it since then
 }
@@ -32,14 +41,12 @@ func (t *trust) strictly(ctx context.Context) error {
 	t.mu.Lock()
 	term, held := t.office.Term, t.machine != nil
 	t.mu.Unlock()
-	now := lease.Now()
-	if !held || term == t.strict.term && now < t.strict.looked+strictEvery {
+	if !held {
 		return nil
 	}
 	if term != t.strict.term {
 		t.strict = strictness{term: term, ended: make(map[int64]time.Duration), unnamed: make(map[int64]time.Duration)}
 	}
-	t.strict.looked = now
 	ctx, cancel := bounded(ctx, guardTimeout)
 	defer cancel()
 	prefixes, err := outbox.StrictPrefixes(ctx, t.cfg.DB)
@@ -85,7 +92,7 @@ func (t *trust) sort(prefixes []outbox.StrictPrefix) (steps strictSteps) {
 	now := lease.Now()
 	phase, _, _ := t.machine.State()
 	settled, known := t.proof.Settled()
-	t.named = nil
+	t.named, t.known = nil, true
 	for _, p := range prefixes {
 		switch {
 		case p.Leaving:

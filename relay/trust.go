@@ -23,7 +23,7 @@ type trust struct {
 	wake          chan struct{}
 	calls         sync.WaitGroup
 	places        chan struct{} // bounds the calls
-	strict        strictness    // of run alone, but for what leases name
+	strict        strictness    // of follow alone
 
 	mu      sync.Mutex // guards what follows; leases are asked for at any time
 	machine *lease.Guardian
@@ -33,6 +33,7 @@ type trust struct {
 	told    lease.Phase   // what was last written down and logged
 	number  int64         // of the last statement about the trust
 	named   []string      // the strict prefixes that leases name
+	known   bool          // what those are, in this term: before that nothing is granted
 	turned  chan struct{} // closed when the phase may be another
 }
 
@@ -54,9 +55,6 @@ func (t *trust) run(ctx context.Context) {
 		if err := t.step(ctx); err != nil && ctx.Err() == nil {
 			t.log.Debug("writing_trust_failed", zap.Error(err))
 		}
-		if err := t.strictly(ctx); err != nil && ctx.Err() == nil {
-			t.log.Debug("strict_prefixes_failed", zap.Error(err))
-		}
 		timer.Reset(t.due())
 	}
 }
@@ -69,6 +67,7 @@ func (t *trust) kept(sent time.Duration, o outbox.Office) {
 	defer t.mu.Unlock()
 	if t.machine == nil || t.office.Term != o.Term || t.office.History != o.History {
 		t.machine, t.proof, t.told, t.named, t.well = lease.NewGuardian(lease.Now(), max(o.Former, t.cfg.guardLease())), lease.Proof{}, "", nil, nil
+		t.known = false
 		t.office.Calls = o.Calls
 	}
 	t.machine.Kept(sent, t.cfg.guardLease())

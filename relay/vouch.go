@@ -67,7 +67,7 @@ func (t *trust) answer(question *nats.Msg) {
 func (t *trust) grant() (lease.Reply, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.machine == nil {
+	if t.machine == nil || !t.known {
 		return lease.Reply{}, false
 	}
 	settled, _ := t.proof.Settled()
@@ -78,7 +78,9 @@ func (t *trust) grant() (lease.Reply, bool) {
 
 // called works on a call beside others.
 func (t *trust) called(call *nats.Msg) {
-	if _, _, office := t.vouch(nil); !office {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.machine == nil { // after close nobody waits for calls any more
 		return
 	}
 	select {

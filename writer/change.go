@@ -55,7 +55,7 @@ func (c Change) Within(ttl time.Duration) Change {
 	return c
 }
 
-// check returns a typed error for what could not be stored, or must not be written: *cache.KeyError, *cache.PayloadError, *StrictError.
+// check returns a typed error for what could not be stored: *cache.KeyError, *cache.PayloadError.
 func (w *Writer) check(changes []Change) error {
 	for _, c := range changes {
 		if err := cache.CheckKey(c.Key); err != nil {
@@ -72,9 +72,6 @@ func (w *Writer) check(changes []Change) error {
 			return fmt.Errorf("change of %q: unknown kind %q: use Set, Absent, Invalidate or Refresh", c.Key, c.Kind)
 		}
 		if err := w.cache.CheckPayload(c.Key, c.Payload); err != nil {
-			return err
-		}
-		if err := w.allowed(c.Key); err != nil {
 			return err
 		}
 	}

@@ -135,7 +135,7 @@ func failAll(group []*queued, err error) {
 func (w *Writer) finish(group []*queued) {
 	w.work.Go(func() {
 		records, of := distinct(group)
-		result, open := w.settle(context.Background(), records)
+		result, open := w.settle(context.Background(), committed{records, group[0].strict})
 		waiting := slices.DeleteFunc(group, func(q *queued) bool {
 			q.result = Result{Keys: []KeyResult{result.Keys[of[q.put.Key]]}}
 			settled := !slices.ContainsFunc(open, func(v lease.Version) bool { return v.Key == q.put.Key })
@@ -188,22 +188,23 @@ func (w *Writer) runOnce(ctx context.Context, group []*queued, patient bool) (*q
 	}
 	defer conn.Release()
 	defer rollback(ctx, conn)
-	if failed, err := w.statements(ctx, conn, group, patient); err != nil {
-		return failed, err
-	}
+	strict := *w.strict.Load()
 	for _, q := range group {
-		if err := w.allowed(q.put.Key); err != nil {
+		if err := w.allowed(strict, outbox.Record{Key: q.put.Key}); err != nil {
 			return q, err
 		}
 	}
+	if failed, err := w.statements(ctx, conn, group, patient); err != nil {
+		return failed, err
+	}
 	records, of := distinct(group)
 	var b pgx.Batch
-	outbox.Append(&b, records, w.cfg.grace(), *w.strict.Load())
+	outbox.Append(&b, records, w.cfg.grace(), strict)
 	if err := w.sendCommit(ctx, conn, &b); err != nil {
 		return nil, err
 	}
 	for _, q := range group {
-		q.record = records[of[q.put.Key]]
+		q.record, q.strict = records[of[q.put.Key]], strict
 	}
 	return nil, nil
 }

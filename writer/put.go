@@ -31,6 +31,7 @@ type queued struct {
 	ctx    context.Context
 	put    Put
 	record outbox.Record // filled in by the committer
+	strict outbox.Strict // likewise
 	result Result
 	err    error
 	done   chan struct{}

@@ -13,15 +13,15 @@ import (
 
 // Pending is what Record has written into a transaction that its caller has yet to commit.
 type Pending struct {
-	w       *Writer
-	records []outbox.Record
+	w *Writer
+	committed
 }
 
-// explain says what the failure of a caller's transaction means. What has changed is known for the next one.
-func (w *Writer) explain(ctx context.Context, err error) error {
+// explain says what the failure of a caller's transaction means. What has changed is read for the next one, but not by this one, which has a connection.
+func (w *Writer) explain(err error) error {
 	err = outbox.Explain(err)
-	if _, e := w.changed(ctx, err); e != nil {
-		return errors.Join(err, e)
+	if _, refused := errors.AsType[*StrictError](err); refused || errors.Is(err, outbox.ErrStrictChanged) {
+		rouse(w.behind)
 	}
 	return err
 }
@@ -39,16 +39,16 @@ func (w *Writer) Record(ctx context.Context, tx pgx.Tx, changes ...Change) (*Pen
 		return nil, err
 	}
 	var b pgx.Batch
-	records, err := w.record(ctx, tx, changes, &b)
+	done, err := w.record(ctx, tx, changes, &b)
 	if err != nil {
-		return nil, w.explain(ctx, err)
+		return nil, w.explain(err)
 	}
 	if b.Len() > 0 {
 		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
-			return nil, w.explain(ctx, err)
+			return nil, w.explain(err)
 		}
 	}
-	return &Pending{w: w, records: records}, nil
+	return &Pending{w: w, committed: done}, nil
 }
 
 // Apply brings the changes to the cache once the caller has committed. It asks Postgres whether that is so, for a value
@@ -83,13 +83,13 @@ func (p *Pending) Apply(ctx context.Context) (Result, error) {
 		committed = committed || latest[r.Key] == r.Version
 	}
 	if !committed {
-		return p.w.acknowledge(ctx, p.leave(), p.w.open(p.records, make([]cache.Reply, len(p.records))))
+		return p.w.acknowledge(ctx, p.leave(), p.w.open(p.committed, make([]cache.Reply, len(p.records))))
 	}
 	return p.settle(ctx)
 }
 
 func (p *Pending) settle(ctx context.Context) (Result, error) {
-	result, open := p.w.settle(ctx, p.records)
+	result, open := p.w.settle(ctx, p.committed)
 	return p.w.acknowledge(ctx, result, open)
 }
 

@@ -13,7 +13,8 @@ import (
 // settle applies committed records to the cache and hands their versions to the background: to be retired where they
 // are settled, to be announced to the relays where not. The write is committed, so the end of ctx no longer matters; the cache's own deadline does.
 // It returns which of the strict keys' versions are still open.
-func (w *Writer) settle(ctx context.Context, records []outbox.Record) (Result, []lease.Version) {
+func (w *Writer) settle(ctx context.Context, c committed) (Result, []lease.Version) {
+	records := c.records
 	ctx = context.WithoutCancel(ctx)
 	changes := make([]cache.Change, len(records))
 	for i, r := range records {
@@ -26,7 +27,7 @@ func (w *Writer) settle(ctx context.Context, records []outbox.Record) (Result, [
 		result.Keys[i] = KeyResult{Key: r.Key, Version: r.Version, Outcome: outcome(replies[i]), Err: replies[i].Err}
 		w.settler.add(r.Key, r.Version, replies[i])
 	}
-	return result, w.open(records, replies)
+	return result, w.open(c, replies)
 }
 
 // allocateTimeout bounds the look at Postgres that lets a value into an empty key. The write is committed and settled by then;

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"go.uber.org/zap"
+
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
 	"github.com/tidelock-cache/tidelock/lease"
@@ -37,8 +39,10 @@ func (e *UnsettledError) Error() string {
 // Unwrap returns the cause.
 func (e *UnsettledError) Unwrap() error { return e.Err }
 
-// readStrict reads which keys are strict.
+// readStrict reads which keys are strict. One reads at a time, so that what is read last is kept.
 func (w *Writer) readStrict(ctx context.Context) error {
+	w.reading.Lock()
+	defer w.reading.Unlock()
 	strict, err := outbox.ReadStrict(ctx, w.db)
 	if err == nil {
 		w.strict.Store(&strict)
@@ -46,41 +50,63 @@ func (w *Writer) readStrict(ctx context.Context) error {
 	return err
 }
 
-// changed reports whether err says that the strict prefixes are others by now, and reads them if so.
-func (w *Writer) changed(ctx context.Context, err error) (bool, error) {
-	if !errors.Is(err, outbox.ErrStrictChanged) {
+// overtaken reports whether an attempt has failed only because the strict prefixes are others by now, and reads them. It must not be called from within a
+// transaction, which would wait for another connection while it keeps its own.
+func (w *Writer) overtaken(ctx context.Context, err error) (bool, error) {
+	_, refused := errors.AsType[*StrictError](err)
+	if !refused && !errors.Is(err, outbox.ErrStrictChanged) {
 		return false, nil
 	}
-	return true, w.readStrict(ctx)
+	before := *w.strict.Load()
+	if e := w.readStrict(ctx); e != nil {
+		return false, errors.Join(err, e)
+	}
+	return !refused || !w.strict.Load().Same(before), nil
 }
 
-// allowed returns a *StrictError for a key that this writer may not write. Before it refuses one it looks whether that is still so: nothing else would tell.
-func (w *Writer) allowed(key string) error {
-	if w.cfg.Leases != nil || !w.strict.Load().Has(key) {
-		return nil
+// follow reads the strict prefixes for those who found out in a transaction of their caller's that they have changed.
+func (w *Writer) follow() {
+	for {
+		select {
+		case <-w.stop:
+			return
+		case <-w.behind:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), w.cfg.commitTimeout())
+		if err := w.readStrict(ctx); err != nil {
+			w.log.Warn("reading_strict_failed", zap.Error(err))
+		}
+		cancel()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.commitTimeout())
-	defer cancel()
-	if err := w.readStrict(ctx); err != nil {
-		return err
-	}
-	if w.strict.Load().Has(key) {
-		return &StrictError{Key: key}
+}
+
+// allowed returns a *StrictError for a record that this writer may not write.
+func (w *Writer) allowed(strict outbox.Strict, records ...outbox.Record) error {
+	for _, r := range records {
+		if w.cfg.Leases == nil && strict.Has(r.Key) {
+			return &StrictError{Key: r.Key}
+		}
 	}
 	return nil
+}
+
+// committed is what a transaction has recorded, and what it took for strict when Postgres let it.
+type committed struct {
+	records []outbox.Record
+	strict  outbox.Strict
 }
 
 // open returns those of the strict keys' versions, as the cache has replied, that some strict read may not see yet. A version is seen by all if it is settled on
 // a server that our lease names after the reply: whoever is served from the cache is served from that one, until trust has ended, everything that was
 // committed by then was settled, and trust has begun anew. If nobody trusts the cache, all read from Postgres.
-func (w *Writer) open(records []outbox.Record, replies []cache.Reply) (open []lease.Version) {
-	strict := w.strict.Load()
-	for i, r := range records {
-		if !strict.Has(r.Key) || w.cfg.Leases == nil || mutant.On("strict-settled") {
+func (w *Writer) open(c committed, replies []cache.Reply) (open []lease.Version) {
+	now := w.strict.Load()
+	for i, r := range c.records {
+		if !c.strict.Has(r.Key) && !now.Has(r.Key) || w.cfg.Leases == nil || mutant.On("strict-settled") {
 			continue
 		}
-		held, now := w.cfg.Leases.Held(), lease.Now()
-		if !held.Suspended(now) && !(replies[i].Outcome.Done() && held.Trusts(now, []string{replies[i].Server})) {
+		held, at := w.cfg.Leases.Held(), lease.Now()
+		if !held.Suspended(at) && !(replies[i].Outcome.Done() && held.Trusts(at, []string{replies[i].Server})) {
 			open = append(open, lease.Version{Key: r.Key, Version: r.Version})
 		}
 	}

@@ -59,16 +59,16 @@ func (w *Writer) Write(ctx context.Context, do func(ctx context.Context, tx *Tx)
 	if err := w.check(changes); err != nil {
 		return Result{}, err
 	}
-	var records []outbox.Record
+	var done committed
 	err = w.retry(ctx, func() error {
 		var err error
-		records, err = w.commit(ctx, do, changes)
+		done, err = w.commit(ctx, do, changes)
 		return err
 	})
 	if err != nil {
 		return Result{}, err
 	}
-	result, open := w.settle(ctx, records)
+	result, open := w.settle(ctx, done)
 	return w.acknowledge(ctx, result, open)
 }
 
@@ -77,8 +77,12 @@ func (w *Writer) retry(ctx context.Context, run func() error) error {
 	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(2*time.Millisecond), backoff.WithMaxInterval(200*time.Millisecond), backoff.WithMaxElapsedTime(0))
 	return backoff.Retry(func() error {
 		err := run()
-		if changed, e := w.changed(ctx, err); changed && e == nil {
+		again, failure := w.overtaken(ctx, err)
+		if again {
 			return err
+		}
+		if failure != nil {
+			return backoff.Permanent(failure)
 		}
 		if err != nil && (!retryable(err) || errors.Is(err, ErrUnknown)) {
 			return backoff.Permanent(err)
@@ -87,36 +91,35 @@ func (w *Writer) retry(ctx context.Context, run func() error) error {
 	}, backoff.WithContext(backoff.WithMaxRetries(pause, attempts-1), ctx))
 }
 
-// commit runs one attempt and returns the records it committed.
-func (w *Writer) commit(ctx context.Context, do func(context.Context, *Tx) error, changes []Change) ([]outbox.Record, error) {
+// commit runs one attempt and returns what it committed.
+func (w *Writer) commit(ctx context.Context, do func(context.Context, *Tx) error, changes []Change) (done committed, err error) {
 	conn, err := w.db.Acquire(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to postgres: %w", err)
+		return done, fmt.Errorf("connecting to postgres: %w", err)
 	}
 	defer conn.Release()
 	inner, err := conn.Begin(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("beginning the transaction: %w", err)
+		return done, fmt.Errorf("beginning the transaction: %w", err)
 	}
 	defer rollback(ctx, conn)
 	tx := &Tx{Tx: inner, w: w, changes: append([]Change(nil), changes...)}
 	if err := do(ctx, tx); err != nil {
-		return nil, err
+		return done, err
 	}
 	if conn.Conn().PgConn().TxStatus() == 'I' {
-		return nil, ErrOwnTx // ended by SQL; the record would be committed apart from the row
+		return done, ErrOwnTx // ended by SQL; the record would be committed apart from the row
 	}
 	var b pgx.Batch
 	if mutant.On("record-in-transaction") {
 		if err := inner.Commit(ctx); err != nil {
-			return nil, err
+			return done, err
 		}
 	}
-	records, err := w.record(ctx, inner, tx.changes, &b)
-	if err != nil {
-		return nil, err
+	if done, err = w.record(ctx, inner, tx.changes, &b); err != nil {
+		return done, err
 	}
-	return records, w.sendCommit(ctx, conn, &b)
+	return done, w.sendCommit(ctx, conn, &b)
 }
 
 // rollback ends the transaction if it is still open. A connection that cannot even do that is dropped by the pool.
@@ -130,24 +133,22 @@ func rollback(ctx context.Context, conn *pgxpool.Conn) {
 }
 
 // record queues the statements that write the records; when a payload has to be computed it takes the locks first.
-func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx.Batch) ([]outbox.Record, error) {
-	records := w.records(changes)
+func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx.Batch) (committed, error) {
+	records, strict := w.records(changes), *w.strict.Load()
+	done := committed{records, strict}
 	if len(records) == 0 {
-		return nil, nil
+		return done, nil
 	}
-	for _, r := range records {
-		if err := w.allowed(r.Key); err != nil {
-			return nil, err
-		}
+	if err := w.allowed(strict, records...); err != nil {
+		return done, err
 	}
-	strict := *w.strict.Load()
 	if !needsRefresh(changes) {
 		outbox.Append(b, records, w.cfg.grace(), strict)
-		return records, nil
+		return done, nil
 	}
 	if mutant.On("refresh-after-lock") {
 		if err := w.refresh(ctx, tx, changes, records); err != nil {
-			return nil, err
+			return done, err
 		}
 	}
 	keys := make([]string, len(records))
@@ -156,18 +157,18 @@ func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx
 	}
 	versions, err := outbox.Lock(ctx, tx, keys, strict)
 	if err != nil {
-		return nil, err
+		return done, err
 	}
 	for i := range records {
 		records[i].Version = versions[records[i].Key]
 	}
 	if !mutant.On("refresh-after-lock") {
 		if err := w.refresh(ctx, tx, changes, records); err != nil {
-			return nil, err
+			return done, err
 		}
 	}
 	outbox.Insert(b, records, w.cfg.grace())
-	return records, nil
+	return done, nil
 }
 
 func needsRefresh(changes []Change) bool {

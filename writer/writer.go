@@ -100,6 +100,8 @@ type Writer struct {
 	log     *zap.Logger
 	settler *settler
 	strict  atomic.Pointer[outbox.Strict] // which keys are; Postgres refuses what is out of date
+	reading sync.Mutex                    // held by whoever reads them
+	behind  chan struct{}                 // they are out of date
 	puts    chan *queued
 	alone   chan struct{} // bounds the Puts that go by themselves
 	waiting chan struct{} // bounds those of them that wait for a lock
@@ -120,7 +122,7 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 	if err := outbox.Check(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	w := &Writer{cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, puts: make(chan *queued), stop: make(chan struct{}),
+	w := &Writer{cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, puts: make(chan *queued), stop: make(chan struct{}), behind: make(chan struct{}, 1),
 		alone: make(chan struct{}, cfg.committers()), waiting: make(chan struct{}, cfg.committers())}
 	if w.log == nil {
 		w.log = zap.NewNop()
@@ -129,6 +131,7 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 		return nil, err
 	}
 	w.settler = newSettler(cfg.DB, cfg.Cache, cfg.NATS, w.log)
+	w.work.Go(w.follow)
 	for range cfg.committers() {
 		w.work.Go(w.committer)
 	}

@@ -15,12 +15,13 @@ UPDATE tidelock.guardian g SET
     holder = $1,
     until = clock_timestamp() + $2::interval,
     lasts = $2::interval,
+    former = CASE WHEN g.holder = $1 THEN g.former ELSE g.lasts END,
     origin = CASE WHEN g.origin = '' THEN here.origin ELSE g.origin END,
     safe_version = CASE WHEN g.origin IN ('', here.origin) AND g.mark_xid <= here.xmin THEN greatest(g.safe_version, g.mark_version) ELSE g.safe_version END,
     mark_version = CASE WHEN g.origin IN ('', here.origin) AND g.mark_xid <= here.xmin THEN $3 ELSE g.mark_version END,
     mark_xid = CASE WHEN g.origin IN ('', here.origin) AND g.mark_xid <= here.xmin THEN pg_current_xact_id() ELSE g.mark_xid END
-FROM here, (SELECT lasts FROM tidelock.guardian) former
+FROM here
 WHERE g.holder = $1 OR g.until < clock_timestamp() OR g.until > clock_timestamp() + interval '2 minutes'
 RETURNING g.term, g.origin, here.origin, g.history, pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
     g.name || '-' || (SELECT oid FROM pg_database WHERE datname = current_database()), -- a copy of a database is another one
-    (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tidelock.calls), former.lasts, g.trust_no
+    (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tidelock.calls), g.former, g.trust_no
