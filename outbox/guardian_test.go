@@ -239,7 +239,7 @@ func TestMovedNeedsTheSequence(t *testing.T) {
 	t.Parallel()
 	db := rig.DB(t)
 	o := office(t, db, "guardian")
-	limited := as(t, db, `GRANT USAGE ON SCHEMA tidelock TO ROLE; GRANT SELECT ON SEQUENCE tidelock.version_seq TO ROLE;
+	limited := as(t, db, `GRANT USAGE ON SCHEMA tidelock TO ROLE; GRANT SELECT ON SEQUENCE tidelock.version_seq, tidelock.calls TO ROLE;
 		GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tidelock TO ROLE`)
 	err := outbox.Moved(t.Context(), limited, o, "")
 	const denied = "42501"

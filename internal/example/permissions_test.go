@@ -21,9 +21,9 @@ import (
 var grants = map[string]string{
 	"a_writer": `GRANT USAGE ON SCHEMA tidelock TO a_writer; GRANT USAGE ON SEQUENCE tidelock.version_seq TO a_writer;
 		GRANT SELECT, INSERT, UPDATE ON tidelock.versions TO a_writer; GRANT SELECT, INSERT, UPDATE, DELETE ON tidelock.outbox TO a_writer;
-		GRANT SELECT ON tidelock.floor, tidelock.servers TO a_writer`,
+		GRANT SELECT ON tidelock.floor, tidelock.servers, tidelock.strict, tidelock.strict_generation TO a_writer`,
 	"a_reader": `GRANT USAGE ON SCHEMA tidelock TO a_reader; GRANT SELECT ON tidelock.versions, tidelock.floor TO a_reader`,
-	"a_relay": `GRANT USAGE ON SCHEMA tidelock TO a_relay; GRANT SELECT, UPDATE ON SEQUENCE tidelock.version_seq TO a_relay;
+	"a_relay": `GRANT USAGE ON SCHEMA tidelock TO a_relay; GRANT SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA tidelock TO a_relay;
 		GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tidelock TO a_relay`,
 }
 
