@@ -150,9 +150,7 @@ func (r *Raw) offer(ctx context.Context, tickets []cache.Held, keys []string, re
 	for i, reply := range r.cache.Fill(ctx, fills...) {
 		switch reply.Outcome {
 		case cache.Applied, cache.Superseded: // it holds nothing older than the row
-			l := results[fills[i].Key]
-			l.server = reply.Server
-			results[fills[i].Key] = l
+			settledOn(reply.Server, results, fills[i].Key)
 		case cache.Refused:
 			r.refused.Add(1)
 		case cache.Rejected:
@@ -178,11 +176,16 @@ func (r *Raw) outdate(ctx context.Context, keys []string, results map[string]lan
 	}
 	for i, reply := range r.cache.Apply(ctx, changes...) {
 		if reply.Outcome.Done() {
-			l := results[changes[i].Key]
-			l.server = reply.Server
-			results[changes[i].Key] = l
+			settledOn(reply.Server, results, changes[i].Key)
 		}
 	}
+}
+
+// settledOn notes in results that a server has said that the version of the second look is settled.
+func settledOn(server string, results map[string]landing, key string) {
+	l := results[key]
+	l.server = server
+	results[key] = l
 }
 
 func (r *Raw) jittered(kind cache.Kind) time.Duration {

@@ -107,14 +107,13 @@ func (t *trust) settle(ctx context.Context, call *nats.Msg) error {
 	}
 	servers, trouble := t.invalidate(ctx, versions)
 	for {
-		turned, vouched, office := t.vouch(servers)
+		turned, vouched, phase := t.vouch(servers)
 		switch {
 		case vouched:
 			return call.Respond(nil)
-		case !office:
+		case phase == "":
 			return errors.New("out of office")
-		}
-		if phase := t.phase(); phase == lease.Trusted || phase == lease.Draining {
+		case phase == lease.Trusted || phase == lease.Draining:
 			t.distrust(fmt.Sprintf("the guardian could not settle a version: %v", trouble))
 			continue
 		}
@@ -155,23 +154,14 @@ func (t *trust) invalidate(ctx context.Context, versions []lease.Version) ([]str
 	return servers, errElsewhere
 }
 
-// vouch asks the machine whether it can vouch for what is settled on these servers, and reports whether the office is held at all. turned is closed when the
-// answer may be another.
-func (t *trust) vouch(servers []string) (turned <-chan struct{}, vouched, office bool) {
+// vouch asks the machine whether it can vouch for what is settled on these servers, and in which phase it says so; in none out of office. turned is closed when
+// the answer may be another.
+func (t *trust) vouch(servers []string) (turned <-chan struct{}, vouched bool, phase lease.Phase) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.machine == nil {
-		return t.turned, false, false
+		return t.turned, false, ""
 	}
-	return t.turned, t.machine.Vouch(lease.Now(), servers), true
-}
-
-func (t *trust) phase() lease.Phase {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.machine == nil {
-		return ""
-	}
-	phase, _, _ := t.machine.State()
-	return phase
+	phase, _, _ = t.machine.State()
+	return t.turned, t.machine.Vouch(lease.Now(), servers), phase
 }
