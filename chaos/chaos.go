@@ -249,14 +249,17 @@ func (c *conductor) pairs(ctx context.Context, single []Scenario) {
 	})
 }
 
-// heavy runs random pairs with heavy traffic, one after the other, until there are as many operations as were asked for, or one of them cannot be held.
+// heavyErrors is how many of the heavy runs may fail to be held: the machine is at its limits.
+const heavyErrors = 5
+
+// heavy runs random pairs with heavy traffic, one after the other, until there are as many operations as were asked for, or too many could not be held.
 func (c *conductor) heavy(ctx context.Context, single []Scenario) {
 	luck := rand.New(rand.NewPCG(c.cfg.Seed, 3))
 	c.turns = make(chan struct{}, 1)
 	operations, errors := c.sofar()
-	before := errors
+	most := errors + heavyErrors
 	c.doAll(ctx, func(yield func(run) bool) {
-		for i := 0; operations < c.cfg.Operations && errors == before; i++ {
+		for i := 0; operations < c.cfg.Operations && errors < most; i++ {
 			s, ok := randomPair(luck, single)
 			if !ok || !yield(run{scenario: s, subject: ours, seed: seedOf(c.cfg.Seed, ours, s.Name, "heavy", fmt.Sprint(i)), heavy: true}) {
 				return

@@ -31,7 +31,8 @@ func usualTraffic() Traffic {
 func heavyTraffic() Traffic {
 	t := usualTraffic()
 	t.Driver.Pause, t.Driver.Readers, t.Driver.Writers, t.Driver.Conns = 0, 16, 1, 16
-	t.Driver.Keys, t.Driver.Zipf, t.Driver.Cache.Timeout = 10_000, 0.9, 250*ms
+	t.Driver.Keys, t.Driver.Zipf, t.Driver.Cache.Timeout = 2_000, 0.9, 250*ms
+	t.Driver.Reads.Many, t.Driver.Reads.ManyKeys = 0.5, 16
 	return t
 }
 

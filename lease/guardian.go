@@ -145,10 +145,13 @@ func (g *Guardian) Drained(now time.Duration, servers []string) {
 	}
 }
 
+// Holds reports whether the office is ours for certain.
+func (g *Guardian) Holds(now time.Duration) bool { return now < g.office || mutant.On("office-ends") }
+
 // Vouch reports whether nobody can be served an older value of something that is committed by now, and is settled on these servers, nil for none. They were
 // asked by the guardian. It is true of the moment, and all that comes after keeps it so: it is no lease.
 func (g *Guardian) Vouch(now time.Duration, servers []string) bool {
-	if now >= g.office && !mutant.On("office-ends") {
+	if !g.Holds(now) {
 		return false
 	}
 	switch g.phase {
@@ -164,7 +167,7 @@ func (g *Guardian) Vouch(now time.Duration, servers []string) bool {
 // Ask answers somebody who asks for a lease. settled is up to when everything that was committed is known to be settled. While nothing is
 // granted ok is false.
 func (g *Guardian) Ask(now, settled time.Duration) (r Reply, ok bool) {
-	if now >= g.office && !mutant.On("office-ends") {
+	if !g.Holds(now) {
 		return Reply{}, false
 	}
 	switch g.phase {

@@ -48,6 +48,8 @@ func (r *Relay) guard(ctx context.Context) {
 	g := &guardian{Relay: r, holder: rand.Text(), repairs: make(map[string]*repair), judged: make(map[string]string), trust: newTrust(r)}
 	defer g.retireFromOffice(ctx)
 	defer g.trust.close()
+	r.guarding.Store(g.trust)
+	defer r.guarding.Store(nil)
 	var trusting sync.WaitGroup
 	defer trusting.Wait()
 	trusting.Go(func() { g.trust.run(ctx) })

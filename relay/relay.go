@@ -115,6 +115,9 @@ type Relay struct {
 	js  jetstream.JetStream
 	log *zap.Logger
 
+	guarding atomic.Pointer[trust] // what it would let others believe as the guardian; nil before and after Run
+	granted  granted
+
 	mu   sync.Mutex // guards kept
 	kept []outbox.Settled
 

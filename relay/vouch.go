@@ -73,6 +73,12 @@ func (t *trust) grant() (lease.Reply, bool) {
 	settled, _ := t.proof.Settled()
 	reply, ok := t.machine.Ask(lease.Now(), settled)
 	reply.Strict = t.named
+	switch {
+	case reply.Trusted:
+		t.granted.trusted.Add(1)
+	case reply.Suspended:
+		t.granted.suspended.Add(1)
+	}
 	return reply, ok
 }
 
@@ -88,6 +94,7 @@ func (t *trust) called(call *nats.Msg) {
 	default:
 		return
 	}
+	t.granted.calls.Add(1)
 	t.calls.Go(func() {
 		defer func() { <-t.places }()
 		ctx, cancel := context.WithTimeout(context.Background(), callTime)

@@ -99,6 +99,8 @@ type Reads struct {
 	Default, Token, Session, Within, Strict float64
 	// Many is the share of reads that ask for several rows at once; what it finds absent has no version.
 	Many float64
+	// ManyKeys is how many rows those reads ask for. Default 3.
+	ManyKeys int
 }
 
 // Cache says how the cache is used.
@@ -130,6 +132,7 @@ func (c Config) keys() int              { return orDefault(c.Keys, 100) }
 func (c Config) timeout() time.Duration { return orDefault(c.Timeout, 5*time.Second) }
 func (c Config) conns() int             { return orDefault(c.Conns, min(c.Writers+c.Readers+4, 20)) }
 func (w Writes) pad() int               { return orDefault(w.Pad, 16) }
+func (r Reads) manyKeys() int           { return orDefault(r.ManyKeys, 3) }
 func (c Cache) ttl() time.Duration      { return orDefault(c.TTL, time.Hour) }
 func (c Cache) timeout() time.Duration  { return orDefault(c.Timeout, 50*time.Millisecond) }
 func (c Cache) payloadMax() int         { return orDefault(c.PayloadMax, 1<<20) }
@@ -183,6 +186,8 @@ func (r Reads) validate() error {
 	switch {
 	case min(r.Default, r.Token, r.Session, r.Within, r.Strict) < 0:
 		return errors.New("drive: the weights of Reads must not be negative")
+	case r.ManyKeys < 0:
+		return fmt.Errorf("drive: ManyKeys of Reads is %d: it must not be negative", r.ManyKeys)
 	case r.Many < 0 || r.Many > 1:
 		return fmt.Errorf("drive: Many of Reads is %v: it must be from 0 to 1", r.Many)
 	}

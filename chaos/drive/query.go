@@ -11,8 +11,7 @@ import (
 )
 
 const (
-	manyKeys = 3   // are asked for by a read of several
-	moves    = 0.2 // is the share of a session's reads before which it moves, as if to another process
+	moves = 0.2 // is the share of a session's reads before which it moves, as if to another process
 	// Half of the bounds are the least that there is, the others up to so much more.
 	boundMore = 2 * time.Second
 )
@@ -30,7 +29,7 @@ type query struct {
 func (c *client) readOne(ctx context.Context) error {
 	keys := 1
 	if c.chance(c.cfg.Reads.Many) {
-		keys = manyKeys
+		keys = c.cfg.Reads.manyKeys()
 	}
 	q, err := c.ask(c.ranks.several(c.rng, keys))
 	if err != nil {

@@ -2,10 +2,19 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 
+	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/ops"
+	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/relay"
 )
 
@@ -17,6 +26,7 @@ type relayCmd struct {
 	Consumers    int           `help:"Chunks worked on at once." default:"2" env:"TIDELOCK_CONSUMERS"`
 	Lease        time.Duration `help:"How long a record is this relay's before others may take it." default:"10s" env:"TIDELOCK_LEASE"`
 	KeepVersions time.Duration `help:"How long a key's version is kept after its last write; at least the longest TTL in use." default:"168h" env:"TIDELOCK_KEEP_VERSIONS"`
+	Listen       string        `help:"Serve /metrics, /livez and /readyz at this address, such as 127.0.0.1:9464. Default: nowhere." placeholder:"HOST:PORT" env:"TIDELOCK_LISTEN"`
 	Report       time.Duration `help:"How often to log what was done; 0 for never." default:"1m" env:"TIDELOCK_REPORT"`
 }
 
@@ -46,6 +56,13 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 	if err != nil {
 		return err
 	}
+	if c.Listen != "" {
+		server, err := ops.Listen(ctx, c.Listen, relayHandler(r, db, cache, conn), log)
+		if err != nil {
+			return fmt.Errorf("--listen: %w", err)
+		}
+		defer func() { _ = server.Close() }()
+	}
 	log.Info("relay_started", zap.String("version", version()), zap.String("stream", c.Stream))
 	reporting, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -58,6 +75,25 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 	<-done
 	log.Info("relay_stopped", stats(r)...)
 	return err
+}
+
+// relayHandler serves a relay's metrics, and says whether it can work: it can look after its office with Postgres alone.
+func relayHandler(r *relay.Relay, db *pgxpool.Pool, valkey *cache.Cache, conn *nats.Conn) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(r.Collector(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return ops.Handler(registry, []ops.Probe{
+		{Name: "postgres", Required: true, Check: func(ctx context.Context) error { return outbox.Check(ctx, db) }},
+		{Name: "valkey", Check: func(ctx context.Context) error {
+			_, err := valkey.Watch(ctx, "", nil)
+			return err
+		}},
+		{Name: "nats", Check: func(context.Context) error {
+			if !conn.IsConnected() {
+				return fmt.Errorf("not connected: %s", conn.Status())
+			}
+			return nil
+		}},
+	})
 }
 
 // report logs the counters now and then, when they have changed.

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"go.uber.org/zap"
+
+	"github.com/tidelock-cache/tidelock/internal/ops"
+	"github.com/tidelock-cache/tidelock/internal/rig"
+	"github.com/tidelock-cache/tidelock/internal/stacktest"
+	"github.com/tidelock-cache/tidelock/migrations"
+	"github.com/tidelock-cache/tidelock/relay"
+)
+
+// patience is for what should take a second or two on a machine that is busy with something else.
+const patience = 30 * time.Second
+
+// documented is a row of the table in docs/metrics.md.
+type documented struct{ name, kind, labels, help string }
+
+func documentedMetrics(t *testing.T) map[string]documented {
+	t.Helper()
+	file, err := os.Open("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	rows := make(map[string]documented)
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		cells := strings.Split(lines.Text(), "|")
+		if len(cells) != 6 || !strings.Contains(cells[1], "`tidelock_") {
+			continue
+		}
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		name := strings.Trim(cells[1], "`")
+		rows[name] = documented{name, cells[2], cells[3], cells[4]}
+	}
+	return rows
+}
+
+// described returns the names of all metrics that the collectors may ever tell.
+func described(collectors ...prometheus.Collector) []string {
+	var names []string
+	for _, c := range collectors {
+		descs := make(chan *prometheus.Desc)
+		go func() {
+			defer close(descs)
+			c.Describe(descs)
+		}()
+		for d := range descs {
+			_, rest, _ := strings.Cut(d.String(), `fqName: "`)
+			name, _, _ := strings.Cut(rest, `"`)
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// TestMetricsAreDocumented serves the metrics of a relay that is the guardian, and holds them against the table.
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
+	db, conn, valkey := rig.DB(t), rig.NATS(t, stacktest.NATS(t).URL()), rig.Cache(t, stacktest.OwnValkey(t).URL())
+	r, _ := rig.Relay(t, relay.Config{DB: db, Cache: valkey, NATS: conn, Stream: "METRICS", Log: rig.Log(t)})
+	server, err := ops.Listen(t.Context(), "127.0.0.1:0", relayHandler(r, db, valkey, conn), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	var families map[string]*dto.MetricFamily
+	stacktest.Eventually(t, patience, func() bool {
+		families = scrape(t, server.Addr)
+		f := families["tidelock_guardian_trust"]
+		return f != nil && slices.ContainsFunc(f.Metric, func(m *dto.Metric) bool {
+			return m.GetLabel()[0].GetValue() == "trusted" && m.GetGauge().GetValue() == 1
+		})
+	}, "the cache is trusted")
+	table := documentedMetrics(t)
+	for _, name := range described(r.Collector()) {
+		if _, there := table[name]; !there {
+			t.Errorf("%s is not in docs/metrics.md", name)
+		}
+		delete(table, name)
+		if families[name] == nil {
+			t.Errorf("%s was not told by a relay that is the guardian", name)
+		}
+	}
+	for name := range table {
+		t.Errorf("docs/metrics.md has %s, which nothing tells", name)
+	}
+	for name, f := range families {
+		if row, there := documentedMetrics(t)[name]; there {
+			compare(t, row, f)
+		}
+	}
+}
+
+// compare holds a family against its row.
+func compare(t *testing.T, row documented, f *dto.MetricFamily) {
+	t.Helper()
+	if kind := strings.ToLower(f.GetType().String()); kind != row.kind || f.GetHelp() != row.help {
+		t.Errorf("%s is a %s, %q; docs/metrics.md says a %s, %q", row.name, kind, f.GetHelp(), row.kind, row.help)
+	}
+	for _, m := range f.Metric {
+		for _, label := range m.Label {
+			if !strings.Contains(row.labels, "`"+label.GetName()+"`") || label.GetName() != "shard" && !strings.Contains(row.labels, label.GetValue()) {
+				t.Errorf("%s has %s=%q; docs/metrics.md says %s", row.name, label.GetName(), label.GetValue(), row.labels)
+			}
+		}
+	}
+	problems, err := promlint.NewWithMetricFamilies([]*dto.MetricFamily{f}).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%s: %v %v", row.name, problems, err)
+	}
+}
+
+func scrape(t *testing.T, addr string) map[string]*dto.MetricFamily {
+	t.Helper()
+	body := fetch(t, "http://"+addr+"/metrics", http.StatusOK)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
+}
+
+func fetch(t *testing.T, url string, status int) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != status {
+		t.Fatalf("%s: %s %v\n%s", url, res.Status, err, body)
+	}
+	return string(body)
+}
+
+// TestHealth takes one server after the other away from a relay.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	postgres, server := stacktest.OwnPostgres(t), stacktest.OwnValkey(t)
+	if _, err := migrations.Up(t.Context(), postgres.URL()); err != nil {
+		t.Fatal(err)
+	}
+	db := rig.Pool(t, postgres.URL())
+	conn, valkey := rig.NATS(t, stacktest.NATS(t).URL()), rig.Cache(t, server.URL())
+	r, _ := rig.Relay(t, relay.Config{DB: db, Cache: valkey, NATS: conn, Stream: "HEALTH", Log: zap.NewNop()})
+	web, err := ops.Listen(t.Context(), "127.0.0.1:0", relayHandler(r, db, valkey, conn), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = web.Close() })
+	ready := func(status int, state ops.State, wrong ...string) {
+		t.Helper()
+		var got ops.Readiness
+		if err := json.Unmarshal([]byte(fetch(t, "http://"+web.Addr+"/readyz", status)), &got); err != nil {
+			t.Fatal(err)
+		}
+		for name, check := range got.Checks {
+			if ok := !slices.Contains(wrong, name); ok != (check == "ok") {
+				t.Errorf("%s: %s, while %v should be wrong", name, check, wrong)
+			}
+		}
+		if got.State != state {
+			t.Errorf("%s, want %s: %v", got.State, state, got.Checks)
+		}
+		fetch(t, "http://"+web.Addr+"/livez", http.StatusOK)
+	}
+	ready(http.StatusOK, ops.Ready)
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	ready(http.StatusOK, ops.Degraded, "valkey")
+	if err := postgres.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	ready(http.StatusServiceUnavailable, ops.Unready, "postgres", "valkey")
+	if err := server.Start(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	stacktest.Eventually(t, patience, func() bool {
+		return strings.Contains(fetch(t, "http://"+web.Addr+"/readyz", http.StatusServiceUnavailable), `"valkey":"ok"`)
+	}, "valkey is back")
+	if up := scrape(t, web.Addr)["tidelock_up"]; up == nil || len(up.Metric) != 2 {
+		t.Errorf("tidelock_up is %v", up)
+	}
+}

@@ -1,0 +1,131 @@
+// Package ops serves what an operator's tools ask a process for: metrics, and whether it lives and can do its work.
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+)
+
+const (
+	// probeTimeout bounds each question to a dependency.
+	probeTimeout = time.Second
+	// stopTime is for the answers that are under way at the end.
+	stopTime = 2 * time.Second
+)
+
+// Probe is a dependency that readiness is about.
+type Probe struct {
+	Name string
+	// Required says that nothing can be done without it. While another is down the process is degraded, and ready.
+	Required bool
+	// Check says what is wrong, nil for nothing.
+	Check func(ctx context.Context) error
+}
+
+// State is what readiness comes to.
+type State string
+
+// The states of a process.
+const (
+	Ready    State = "ready"
+	Degraded State = "degraded" // some of what it needs is down, and it does its work without
+	Unready  State = "unready"
+)
+
+// Readiness is the body of /readyz.
+type Readiness struct {
+	State  State             `json:"state"`
+	Checks map[string]string `json:"checks"` // ok, or what is wrong, by dependency
+}
+
+// Ask probes all dependencies at once.
+func Ask(ctx context.Context, probes []Probe) Readiness {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	r := Readiness{State: Ready, Checks: make(map[string]string)}
+	var mu sync.Mutex // guards r
+	var asking sync.WaitGroup
+	for _, p := range probes {
+		asking.Go(func() {
+			err := p.Check(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			switch r.Checks[p.Name] = "ok"; {
+			case err == nil:
+				return
+			case p.Required:
+				r.State = Unready
+			case r.State == Ready:
+				r.State = Degraded
+			}
+			r.Checks[p.Name] = err.Error()
+		})
+	}
+	asking.Wait()
+	return r
+}
+
+// Handler answers GET /metrics with what there is to gather, /livez without asking anybody, and /readyz after asking all: with 503 if a dependency is down
+// that is required, else with 200.
+func Handler(gatherer prometheus.Gatherer, probes []Probe) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "alive") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		readiness := Ask(r.Context(), probes)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		if readiness.State == Unready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_ = json.NewEncoder(w).Encode(readiness) // a client that has gone
+	})
+	return mux
+}
+
+// Server serves until it is closed.
+type Server struct {
+	Addr string
+	http *http.Server
+	done chan struct{}
+}
+
+// Listen begins to serve at an address, such as 127.0.0.1:9464.
+func Listen(ctx context.Context, addr string, h http.Handler, log *zap.Logger) (*Server, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listening at %s: %w", addr, err)
+	}
+	s := &Server{Addr: listener.Addr().String(), done: make(chan struct{}), http: &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: zap.NewStdLog(log)}}
+	go func() {
+		defer close(s.done)
+		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("serving_failed", zap.String("addr", addr), zap.Error(err))
+		}
+	}()
+	log.Info("serving", zap.String("addr", s.Addr))
+	return s, nil
+}
+
+// Close ends the answers that are under way, or cuts them off after 2 s.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	<-s.done
+	return err
+}
