@@ -58,6 +58,8 @@ var mutants = []mutant{
 	{rule: "vouch-settled", scenarios: []string{"leases/nobody-settles"}},
 	{rule: "strict-settled", scenarios: []string{"leases/nobody-settles"}},
 	{rule: "strict-declared", scenarios: []string{"leases/declared-late"}},
+	{rule: "strict-ended", reason: "a scenario declares once, and a transaction that is open then must end within moments for the traffic's sake (TestStrictAwaitsWhoOverlooksIt)"},
+	{rule: "replica-distrusted", reason: "whoever demotes a server promotes another, and then the run ids tell (TestDemotedServerIsNotTrusted)"},
 	{rule: "fill-awaited", scenarios: []string{"leases/readers-without-valkey-and-nats"}},
 	{rule: "lease-before-answer", scenarios: []string{"leases/late-questions"}},
 	{rule: "lease-after-answer", scenarios: []string{"leases/late-answers"}},

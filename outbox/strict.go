@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tidelock-cache/tidelock/internal/mutant"
 )
 
 // ErrStrictChanged says that the strict prefixes have changed since the writer has read them. The transaction is lost; read them again (ReadStrict) and
@@ -94,7 +96,9 @@ func AnnounceStrict(ctx context.Context, db DB, declarations []int64) error {
 	if err := nextGeneration(ctx, db); err != nil {
 		return err
 	}
-	_, err := db.Exec(ctx, `UPDATE tidelock.strict SET ended_by = pg_current_xact_id() WHERE id = ANY ($1) AND ended_by IS NULL`, declarations)
+	sql := `UPDATE tidelock.strict SET ended_by = pg_current_xact_id() WHERE id = ANY ($1) AND ended_by IS NULL`
+	sql = mutant.Text("strict-ended", sql, "pg_current_xact_id()", "pg_snapshot_xmin(pg_current_snapshot())")
+	_, err := db.Exec(ctx, sql, declarations)
 	return wrap("announcing strict prefixes", err)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/internal/rig"
 	"github.com/tidelock-cache/tidelock/internal/stacktest"
+	"github.com/tidelock-cache/tidelock/migrations"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -93,6 +94,28 @@ func TestStrictLife(t *testing.T) {
 	}
 	if there, err := outbox.RetractStrict(t.Context(), db, "s:"); err != nil || there {
 		t.Errorf("retracting what is not there: %t, %v", there, err)
+	}
+}
+
+// TestStrictAwaitsWhoOverlooksIt has a transaction that begins after the declaration and goes by what was read before: until it has ended the
+// prefix must not come into force. On a server of its own, where no other test's transaction is in the way.
+func TestStrictAwaitsWhoOverlooksIt(t *testing.T) {
+	t.Parallel()
+	server := stacktest.OwnPostgres(t)
+	_, err := migrations.Up(t.Context(), server.URL())
+	must(t, err)
+	db := rig.Pool(t, server.URL())
+	before := readStrict(t, db)
+	must(t, outbox.DeclareStrict(t.Context(), db, "s:"))
+	late := begin(t, db)
+	must(t, appendAs(t, late, before))
+	must(t, outbox.AnnounceStrict(t.Context(), db, []int64{strict(t, db).ID}))
+	if p := strict(t, db); !p.Announced || p.Ended {
+		t.Errorf("with a transaction under way that has overlooked it, the declaration is %+v", p)
+	}
+	must(t, late.Commit(t.Context()))
+	if p := strict(t, db); !p.Ended {
+		t.Errorf("with no transaction under way, the declaration is %+v", p)
 	}
 }
 

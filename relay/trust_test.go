@@ -3,6 +3,8 @@ package relay_test
 import (
 	"context"
 	"errors"
+	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +48,35 @@ func TestTrust(t *testing.T) {
 	if runs := s.cache.Links().Runs; len(runs) != 1 || runs[0] == first[0] {
 		t.Errorf("the connections lead to %v, before to %v", runs, first)
 	}
+}
+
+// TestDemotedServerIsNotTrusted makes the trusted server a replica of another: its run id stays the same, and it will be given the other's data.
+func TestDemotedServerIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	server, other := stacktest.OwnValkey(t), stacktest.OwnValkey(t)
+	s := siteAt(t, server.Addr())
+	c := s.leases()
+	s.run()
+	trusts := func() bool { return c.Held().Trusts(lease.Now(), s.cache.Links().Runs) }
+	stacktest.Eventually(t, patience, trusts, "the cache is trusted")
+	before, err := outbox.ReadRow(t.Context(), s.db)
+	must(t, err)
+	host, port, err := net.SplitHostPort(other.Addr())
+	must(t, err)
+	must(t, s.valkey.Do(t.Context(), s.valkey.B().Replicaof().Host(host).Port(number(t, port)).Build()).Error())
+	stacktest.Eventually(t, patience, func() bool {
+		row, err := outbox.ReadRow(t.Context(), s.db)
+		return err == nil && row.Suspensions > before.Suspensions
+	}, "it is written down that the cache is suspended")
+	must(t, s.valkey.Do(t.Context(), s.valkey.B().Replicaof().No().One().Build()).Error())
+	stacktest.Eventually(t, patience, trusts, "promoted again and repaired, the cache is trusted")
+}
+
+func number(t testing.TB, text string) int64 {
+	t.Helper()
+	n, err := strconv.ParseInt(text, 10, 64)
+	must(t, err)
+	return n
 }
 
 // TestWhatWaitsHoldsTheProof leaves a record that cannot be settled: the cache is trusted, and shows what was committed before that only.

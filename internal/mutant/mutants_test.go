@@ -58,6 +58,8 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"lease-before-answer", "reader", "TestStrictAnswerAfterTrust"},
 	{"lease-after-answer", "reader", "TestStrictAnswerBeforeTrust"},
 	{"strict-declared", "outbox", "TestStrictIsSeenThroughOldSnapshots"},
+	{"strict-ended", "outbox", "TestStrictAwaitsWhoOverlooksIt"},
+	{"replica-distrusted", "relay", "TestDemotedServerIsNotTrusted"},
 	{"trust-in-order", "outbox", "TestTrustIsWrittenInOrder"},
 	{"office-lapses", "lease", "TestNobodyBelievesTheOther"},
 	{"silence-waits", "lease", "TestNobodyBelievesTheOther"},
