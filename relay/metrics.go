@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/outbox"
+	"github.com/tidelock-cache/tidelock/verify"
 )
 
 // scrapeTimeout bounds the questions that a scrape asks of Postgres and NATS.
@@ -33,12 +34,17 @@ var (
 	chunksDesc  = metric("stream_chunks", "Chunks that wait in the JetStream stream, or are worked on.")
 	answersDesc = metric("up", "1 if the server answered this relay at the scrape, else 0. What it would have told is missing then.", "server")
 
-	officeDesc = metric("guardian_office", "1 if this relay is the guardian, else 0. The other guardian_ metrics are the guardian's alone.")
-	termDesc   = metric("guardian_term", "The guardian's term: it rises with every change of office.")
-	phaseDesc  = metric("guardian_trust", "1 for what the guardian lets others believe of the cache, 0 for what it does not.", "phase")
-	sinceDesc  = metric("guardian_trust_seconds", "How long the cache has been in that phase.")
-	leasesDesc = metric("guardian_leases_total", "Leases granted: of trust in the cache, or of knowing that nobody trusts it.", "kind")
-	callsDesc  = metric("guardian_calls_total", "Calls for help with versions that a process could not settle by itself.")
+	officeDesc    = metric("guardian_office", "1 if this relay is the guardian, else 0. The other guardian_ metrics are the guardian's alone.")
+	termDesc      = metric("guardian_term", "The guardian's term: it rises with every change of office.")
+	phaseDesc     = metric("guardian_trust", "1 for what the guardian lets others believe of the cache, 0 for what it does not.", "phase")
+	sinceDesc     = metric("guardian_trust_seconds", "How long the cache has been in that phase.")
+	leasesDesc    = metric("guardian_leases_total", "Leases granted: of trust in the cache, or of knowing that nobody trusts it.", "kind")
+	callsDesc     = metric("guardian_calls_total", "Calls for help with versions that a process could not settle by itself.")
+	auditsDesc    = metric("audit_total", "Audits that this relay has finished: each compares all keys.")
+	auditKeysDesc = metric("audit_keys_total", "Keys that the audits of this relay have compared with Postgres.")
+	differDesc    = metric("audit_differences_total", "Entries found to differ from Postgres with nothing to mend them. It should stay 0.")
+	inTimeDesc    = metric("audit_consistent_ratio", "Share of the keys, or of the writes, that the last audit found consistent within a time.", "of", "within")
+
 	behindDesc = metric("guardian_horizon_age_seconds", "How old the oldest commit may be that is not known to be settled: the least bound that a read can have.")
 )
 
@@ -54,7 +60,8 @@ func (r *Relay) Collector() prometheus.Collector { return collector{r} }
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{takenDesc, recordsDesc, prunedDesc, repairedDesc, droppedDesc, pendingDesc, oldestDesc, asideDesc, doubtDesc,
-		chunksDesc, answersDesc, officeDesc, termDesc, phaseDesc, sinceDesc, leasesDesc, callsDesc, behindDesc} {
+		chunksDesc, answersDesc, officeDesc, termDesc, phaseDesc, sinceDesc, leasesDesc, callsDesc, behindDesc,
+		auditsDesc, auditKeysDesc, differDesc, inTimeDesc} {
 		to <- d
 	}
 }
@@ -71,6 +78,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	count(to, repairedDesc, s.Repaired)
 	count(to, droppedDesc, s.Dropped)
 	c.guardian(to)
+	c.audits(to)
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	c.answers(to, "postgres", c.postgres(ctx, to))
@@ -101,6 +109,24 @@ func (c collector) guardian(to chan<- prometheus.Metric) {
 	gauge(to, sinceDesc, v.For.Seconds())
 	if v.Behind > 0 {
 		gauge(to, behindDesc, v.Behind.Seconds())
+	}
+}
+
+// audits tells what the audits have found, once there was one.
+func (c collector) audits(to chan<- prometheus.Metric) {
+	count(to, auditsDesc, c.Relay.audits.Load())
+	count(to, auditKeysDesc, c.auditedKeys.Load())
+	count(to, differDesc, c.differing.Load())
+	report := c.Audit()
+	if report == nil {
+		return
+	}
+	for of, shares := range map[string][]verify.Share{"keys": report.ByKey, "writes": report.ByWrite} {
+		for _, s := range shares {
+			if s.Judged > 0 {
+				gauge(to, inTimeDesc, s.Consistent(), of, s.Within.String())
+			}
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/outbox"
+	"github.com/tidelock-cache/tidelock/verify"
 )
 
 // Config says what a Relay works with. The zero value of a field means its default.
@@ -53,6 +54,11 @@ type Config struct {
 	Watch time.Duration
 	// GuardLease is how long the guardian's office is a relay's before another may take it. Default 1 s.
 	GuardLease time.Duration
+	// AuditRate is how many keys a second the guardian compares with Postgres in the background, again and again: see package verify. What differs is logged
+	// and counted, and left as it is. Default 500; negative for none.
+	AuditRate int
+	// AuditPause is the pause between two audits. Default 1 min.
+	AuditPause time.Duration
 	// Log receives what goes wrong. nil means no logs.
 	Log *zap.Logger
 }
@@ -70,6 +76,10 @@ func (c Config) pruneEvery() time.Duration   { return orDefault(c.PruneEvery, 10
 
 func (c Config) watch() time.Duration      { return orDefault(c.Watch, 100*time.Millisecond) }
 func (c Config) guardLease() time.Duration { return orDefault(c.GuardLease, time.Second) }
+
+func (c Config) auditRate() int { return orDefault(c.AuditRate, 500) }
+
+func (c Config) auditPause() time.Duration { return orDefault(c.AuditPause, time.Minute) }
 
 func orDefault[T comparable](v, def T) T {
 	var zero T
@@ -89,6 +99,8 @@ func (c Config) validate() error {
 		return errors.New("relay: NATS is nil: give a connection, it may be down")
 	case c.Poll < 0 || c.Lease < 0 || c.KeepVersions < 0 || c.PruneEvery < 0:
 		return errors.New("relay: Poll, Lease, KeepVersions and PruneEvery must be positive")
+	case c.AuditPause < 0:
+		return errors.New("relay: AuditPause must be positive")
 	case c.Watch < 0 || c.GuardLease < 0 || c.GuardLease > time.Minute:
 		return errors.New("relay: Watch and GuardLease must be positive, GuardLease at most 1m")
 	case c.Batch < 0 || c.ChunkRecords < 0 || c.ChunkBytes < 0 || c.StreamChunks < 0 || c.Consumers < 0:
@@ -120,6 +132,9 @@ type Relay struct {
 
 	mu   sync.Mutex // guards kept
 	kept []outbox.Settled
+
+	audited                        atomic.Pointer[verify.Report] // the last whole audit
+	audits, auditedKeys, differing atomic.Int64
 
 	taken, settled, superseded, released, aside, pruned, repaired, dropped atomic.Int64
 }
@@ -160,6 +175,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	work.Go(func() { r.prune(ctx) })
 	work.Go(func() { r.guard(ctx) })
+	work.Go(func() { r.audit(ctx) })
 	work.Wait()
 	if err := r.retireKept(ctx); err != nil {
 		r.log.Warn("retire_failed", zap.Error(err))

@@ -55,7 +55,7 @@ func (c devCmd) Run(ctx context.Context, s *Settings) (err error) {
 	fmt.Printf(devText, servers.Postgres.URL(), servers.Valkey.URL(), servers.NATS.URL(), self(), servers.Valkey.Pid())
 	local := Settings{LogFormat: s.LogFormat, LogLevel: s.LogLevel,
 		DatabaseURL: servers.Postgres.URL(), ValkeyURL: servers.Valkey.URL(), NATSURL: servers.NATS.URL()}
-	return (&relayCmd{Stream: "TIDELOCK"}).Run(ctx, &local)
+	return (&relayCmd{Stream: "TIDELOCK", AuditRate: 500}).Run(ctx, &local)
 }
 
 // self is how to call this program from the folder that the user is in.

@@ -26,6 +26,7 @@ type cli struct {
 	Outbox  outboxCmd        `cmd:"" help:"Show what waits for the cache and what was set aside, and retry it."`
 	Status  statusCmd        `cmd:"" help:"Show who guards the cache, which servers are on record, and how much waits."`
 	Strict  strictCmd        `cmd:"" help:"Show and declare which keys have linearizable reads."`
+	Verify  verifyCmd        `cmd:"" help:"Compare the cache with Postgres, online, and say how consistent they are."`
 	Repair  repairCmd        `cmd:"" help:"Invalidate entries that are older than Postgres says, after a restore by hand, say."`
 	Dev     devCmd           `cmd:"" help:"Start private Postgres, Valkey and NATS servers and a relay to develop against."`
 	Demo    demoCmd          `cmd:"" help:"Watch flights go through Tidelock and a naive cache while servers are killed."`

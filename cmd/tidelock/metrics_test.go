@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
@@ -19,11 +20,13 @@ import (
 	"github.com/prometheus/common/model"
 	"go.uber.org/zap"
 
+	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/ops"
 	"github.com/tidelock-cache/tidelock/internal/rig"
 	"github.com/tidelock-cache/tidelock/internal/stacktest"
 	"github.com/tidelock-cache/tidelock/migrations"
 	"github.com/tidelock-cache/tidelock/relay"
+	"github.com/tidelock-cache/tidelock/writer"
 )
 
 // patience is for what should take a second or two on a machine that is busy with something else.
@@ -76,17 +79,18 @@ func described(collectors ...prometheus.Collector) []string {
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	db, conn, valkey := rig.DB(t), rig.NATS(t, stacktest.NATS(t).URL()), rig.Cache(t, stacktest.OwnValkey(t).URL())
-	r, _ := rig.Relay(t, relay.Config{DB: db, Cache: valkey, NATS: conn, Stream: "METRICS", Log: rig.Log(t)})
+	r, _ := rig.Relay(t, relay.Config{DB: db, Cache: valkey, NATS: conn, Stream: "METRICS", AuditPause: 10 * time.Millisecond, Log: rig.Log(t)})
 	server, err := ops.Listen(t.Context(), "127.0.0.1:0", relayHandler(r, db, valkey, conn), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
+	put(t, db, valkey)
 	var families map[string]*dto.MetricFamily
 	stacktest.Eventually(t, patience, func() bool {
 		families = scrape(t, server.Addr)
 		f := families["tidelock_guardian_trust"]
-		return f != nil && slices.ContainsFunc(f.Metric, func(m *dto.Metric) bool {
+		return f != nil && families["tidelock_audit_consistent_ratio"] != nil && slices.ContainsFunc(f.Metric, func(m *dto.Metric) bool {
 			return m.GetLabel()[0].GetValue() == "trusted" && m.GetGauge().GetValue() == 1
 		})
 	}, "the cache is trusted")
@@ -107,6 +111,15 @@ func TestMetricsAreDocumented(t *testing.T) {
 		if row, there := documentedMetrics(t)[name]; there {
 			compare(t, row, f)
 		}
+	}
+}
+
+// put writes a key.
+func put(t *testing.T, db *pgxpool.Pool, valkey *cache.Cache) {
+	t.Helper()
+	w := rig.Writer(t, writer.Config{DB: db, Cache: valkey})
+	if _, err := w.Put(t.Context(), writer.Put{Key: "metrics", SQL: "SELECT 'value'::text"}); err != nil {
+		t.Fatal(err)
 	}
 }
 

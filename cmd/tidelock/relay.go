@@ -26,6 +26,7 @@ type relayCmd struct {
 	Consumers    int           `help:"Chunks worked on at once." default:"2" env:"TIDELOCK_CONSUMERS"`
 	Lease        time.Duration `help:"How long a record is this relay's before others may take it." default:"10s" env:"TIDELOCK_LEASE"`
 	KeepVersions time.Duration `help:"How long a key's version is kept after its last write; at least the longest TTL in use." default:"168h" env:"TIDELOCK_KEEP_VERSIONS"`
+	AuditRate    int           `help:"Keys a second that the guardian compares with Postgres in the background; 0 for none." default:"500" env:"TIDELOCK_AUDIT_RATE"`
 	Listen       string        `help:"Serve /metrics, /livez and /readyz at this address, such as 127.0.0.1:9464. Default: nowhere." placeholder:"HOST:PORT" env:"TIDELOCK_LISTEN"`
 	Report       time.Duration `help:"How often to log what was done; 0 for never." default:"1m" env:"TIDELOCK_REPORT"`
 }
@@ -52,7 +53,8 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer conn.Close()
-	r, err := relay.New(relay.Config{DB: db, Cache: cache, NATS: conn, Stream: c.Stream, Consumers: c.Consumers, Lease: c.Lease, KeepVersions: c.KeepVersions, Log: log})
+	r, err := relay.New(relay.Config{DB: db, Cache: cache, NATS: conn, Stream: c.Stream, Consumers: c.Consumers, Lease: c.Lease, KeepVersions: c.KeepVersions,
+		AuditRate: orNone(c.AuditRate), Log: log})
 	if err != nil {
 		return err
 	}
@@ -75,6 +77,14 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 	<-done
 	log.Info("relay_stopped", stats(r)...)
 	return err
+}
+
+// orNone is a rate of which 0 means none, which a relay's negative rates do.
+func orNone(rate int) int {
+	if rate == 0 {
+		return -1
+	}
+	return rate
 }
 
 // relayHandler serves a relay's metrics, and says whether it can work: it can look after its office with Postgres alone.

@@ -80,11 +80,16 @@ func (c *repairCmd) from(ctx context.Context, db outbox.DB) (int64, error) {
 	if c.All {
 		return 0, nil
 	}
-	at, err := time.Parse(time.RFC3339, c.Since)
+	return since(ctx, db, c.Since)
+}
+
+// since returns the transaction below which everything was settled at a time, given as one or as how long ago it is.
+func since(ctx context.Context, db outbox.DB, text string) (int64, error) {
+	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		ago, err := time.ParseDuration(c.Since)
+		ago, err := time.ParseDuration(text)
 		if err != nil || ago <= 0 {
-			return 0, fmt.Errorf("--since %q is neither a time like 2006-01-02T15:04:05Z nor a duration like 90m", c.Since)
+			return 0, fmt.Errorf("--since %q is neither a time like 2006-01-02T15:04:05Z nor a duration like 90m", text)
 		}
 		at = time.Now().Add(-ago)
 	}
@@ -118,9 +123,14 @@ func (p *progress) at(keys int64) {
 	}
 }
 
-func (p *progress) end(what string) {
+// clear makes room for what is printed next.
+func (p *progress) clear() {
 	if p.live {
 		fmt.Print("\r")
 	}
+}
+
+func (p *progress) end(what string) {
+	p.clear()
 	fmt.Printf("looked at %d keys; %s\n", p.keys, what)
 }
