@@ -103,6 +103,7 @@ func nines(s verify.Share) string {
 	case s.Late == 0:
 		return "100 %"
 	default:
-		return fmt.Sprintf("%.4f %% (%.1f nines)", 100*s.Consistent(), -math.Log10(1-s.Consistent()))
+		n := math.Log10(float64(s.Judged) / float64(s.Late))
+		return fmt.Sprintf("%.*f %% (%.1f nines)", max(2, int(n)), 100*s.Consistent(), n)
 	}
 }

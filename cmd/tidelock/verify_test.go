@@ -11,16 +11,15 @@ import (
 func TestNines(t *testing.T) {
 	t.Parallel()
 	for want, s := range map[string]verify.Share{
-		"-":                      {},
-		"100 %":                  {Judged: 10},
-		"99.9000 % (3.0 nines)":  {Judged: 1000, Late: 1},
-		"0.0000 % (0.0 nines)":   {Judged: 3, Late: 3},
-		"99.9999 % (6.0 nines)":  {Judged: 1_000_000, Late: 1},
-		"99.9667 % (3.5 nines)":  {Judged: 3000, Late: 1},
-		"50.0000 % (0.3 nines)":  {Judged: 2, Late: 1},
-		"100.0000 % (8.0 nines)": {Judged: 100_000_000, Late: 1},
+		"-":                         {},
+		"100 %":                     {Judged: 10},
+		"99.900 % (3.0 nines)":      {Judged: 1000, Late: 1},
+		"0.00 % (0.0 nines)":        {Judged: 3, Late: 3},
+		"99.967 % (3.5 nines)":      {Judged: 3000, Late: 1},
+		"50.00 % (0.3 nines)":       {Judged: 2, Late: 1},
+		"99.99999900 % (8.0 nines)": {Judged: 100_000_000, Late: 1},
 	} {
-		if got := nines(s); strings.TrimLeft(got, "-") != strings.TrimLeft(want, "-") {
+		if got := nines(s); got != want {
 			t.Errorf("%+v is %q, want %q", s, got, want)
 		}
 	}
