@@ -84,22 +84,19 @@ func (c Config) validate() error {
 // may or may not have taken effect in the server; versions make repeating it harmless.
 var ErrUnavailable = errors.New("cache unavailable")
 
-// callsMax bounds the calls under way. The library queues commands in a ring of 1,024 places for each connection, and
-// whoever finds no place there waits without a deadline. Calls that gave up keep their places until the connection
-// ends; with the breaker open after a few of them, half the ring is enough for those.
-const callsMax = 512
-
 // Cache is a connection to Valkey, safe for any number of goroutines.
 type Cache struct {
-	places  chan struct{} // one for each call under way
+	places  *places
 	cfg     Config
 	option  valkey.ClientOption
 	client  atomic.Pointer[valkey.Client] // nil until the first connection
 	links   *links
 	breaker *breaker
 	log     *zap.Logger
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	stop    context.CancelFunc // the probes
+	let     context.CancelFunc // the calls under way
+	done    sync.WaitGroup     // the probes
+	over    sync.WaitGroup     // the watch over calls
 }
 
 // New connects to Valkey. With the server down it succeeds, with the breaker open, and goes on trying. It fails when
@@ -114,7 +111,7 @@ func New(_ context.Context, cfg Config) (*Cache, error) {
 	}
 	l := newLinks()
 	l.hook(&option)
-	c := &Cache{places: make(chan struct{}, callsMax), cfg: cfg, option: option, links: l, breaker: newBreaker(cfg.breakerFailures()), log: cfg.Log}
+	c := &Cache{places: newPlaces(cfg.timeout()), cfg: cfg, option: option, links: l, breaker: newBreaker(cfg.breakerFailures()), log: cfg.Log}
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
@@ -128,6 +125,9 @@ func New(_ context.Context, cfg Config) (*Cache, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	c.done.Go(func() { c.watch(ctx) })
+	watched, let := context.WithCancel(context.Background())
+	c.let = let
+	c.over.Go(func() { c.places.watch(watched) })
 	return c, nil
 }
 
@@ -179,8 +179,10 @@ func (c *Cache) Close() {
 	c.done.Wait()
 	c.breaker.open()
 	if client := c.client.Load(); client != nil {
-		(*client).Close()
+		(*client).Close() // ends all calls
 	}
+	c.let()
+	c.over.Wait()
 }
 
 // Breaker returns the state of the circuit breaker.
@@ -231,60 +233,10 @@ func (c *Cache) ask(ctx context.Context) error {
 	defer cancel()
 	client := *c.client.Load()
 	err := client.Do(ctx, client.B().Set().Key("tidelock:probe").Value("1").PxMilliseconds(1000).Build()).Error()
-	if v, _ := translate(ctx, err); v == healthy {
+	if v, _ := translate(err); v == healthy {
 		return nil
 	}
 	return err
-}
-
-// hurried is the context of a call whose caller waits less long than we would.
-type hurried struct{ context.Context }
-
-// gaveUp reports whether a call ended because its caller's time was up. The error does not tell: depending on how the
-// library had sent the command, it is the context's or the connection's.
-func gaveUp(ctx context.Context) bool {
-	call, ok := ctx.(hurried)
-	if !ok {
-		return false
-	}
-	deadline, _ := call.Deadline()
-	return !time.Now().Before(deadline)
-}
-
-// begin returns the client and a context with the call's deadline. The call ends with what it returns to cancel it.
-func (c *Cache) begin(ctx context.Context) (valkey.Client, context.Context, context.CancelFunc, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, nil, nil, err
-	}
-	client := c.client.Load()
-	if client == nil || !c.breaker.allow() {
-		return nil, nil, nil, c.notAllowed()
-	}
-	asked, limited := ctx.Deadline()
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.timeout())
-	if ours, _ := ctx.Deadline(); limited && !ours.Before(asked) {
-		ctx = hurried{ctx}
-	}
-	select {
-	case c.places <- struct{}{}:
-	case <-ctx.Done():
-		cancel()
-		_, err := translate(ctx, ctx.Err())
-		return nil, nil, nil, err
-	}
-	end := func() {
-		cancel()
-		<-c.places
-	}
-	if !c.breaker.allow() { // it may have opened while we waited
-		end()
-		return nil, nil, nil, c.notAllowed()
-	}
-	return *client, ctx, end, nil
-}
-
-func (c *Cache) notAllowed() error {
-	return fmt.Errorf("%w: circuit breaker is %v", ErrUnavailable, c.breaker.State())
 }
 
 // verdict is what one result says of the server's health.
@@ -296,8 +248,8 @@ const (
 	failing
 )
 
-// translate turns the library's error, of a call in ctx, into ours.
-func translate(ctx context.Context, err error) (verdict, error) {
+// translate turns the library's error into ours.
+func translate(err error) (verdict, error) {
 	if err == nil || valkey.IsValkeyNil(err) {
 		return healthy, nil
 	}
@@ -307,17 +259,7 @@ func translate(ctx context.Context, err error) (verdict, error) {
 	if reply, ok := valkey.IsValkeyErr(err); ok && !transient(reply.Error()) && !barred(reply.Error()) {
 		return healthy, err
 	}
-	if gaveUp(ctx) {
-		return unclear, fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
-	}
 	return failing, fmt.Errorf("%w: %w", ErrUnavailable, err)
-}
-
-// judge translates the error of a single call and tells the breaker.
-func (c *Cache) judge(ctx context.Context, err error) error {
-	v, err := translate(ctx, err)
-	c.breaker.record(v)
-	return err
 }
 
 // transient reports whether an error reply speaks of the server's state rather than of the command.

@@ -213,23 +213,36 @@ func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, held *le
 		entries, err = r.cache.GetMany(ctx, keys)
 		believed = err == nil && r.holds(asked, p)
 	}
-	seen := make(map[string]bool, len(keys))
 	var missing []string
+	hits := 0
 	for i, key := range keys {
-		if seen[key] {
-			continue
-		}
-		seen[key] = true
 		if !believed || !serves(entries[i], asked.version(key)) {
 			missing = append(missing, key)
 			continue
 		}
-		r.hits.Add(1)
+		hits++
 		if p, err := asked.accept(key, served(entries[i])); err == nil {
 			got[key] = p
 		}
 	}
-	return missing
+	r.hits.Add(int64(hits))
+	return unique(missing)
+}
+
+// unique returns the keys, each once.
+func unique(keys []string) []string {
+	if len(keys) < 2 {
+		return keys
+	}
+	seen := make(map[string]bool, len(keys))
+	once := keys[:0]
+	for _, key := range keys {
+		if !seen[key] {
+			seen[key] = true
+			once = append(once, key)
+		}
+	}
+	return once
 }
 
 // collect adds what was loaded to got. Keys that failed make one error.
