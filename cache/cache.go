@@ -40,6 +40,11 @@ type Config struct {
 	BreakerFailures int
 	// ProbeInterval is the pause between two probes while the breaker is open. Default 100 ms.
 	ProbeInterval time.Duration
+	// NearBytes is how much memory, as the library counts it, the process may use to keep entries of its own, for each server. With it readers serve
+	// default reads and sessions' from there: see package reader. 0, the default, is none.
+	NearBytes int
+	// NearTTL is how long such an entry is kept at most, also when the server says nothing of a change. Default 5 s, at most a minute.
+	NearTTL time.Duration
 	// Log receives changes of the breaker's state. nil means no logs.
 	Log *zap.Logger
 }
@@ -77,7 +82,7 @@ func (c Config) validate() error {
 	case c.ProbeInterval < 0:
 		return fmt.Errorf("cache: ProbeInterval is %v: it must be positive", c.ProbeInterval)
 	}
-	return nil
+	return c.validateNear()
 }
 
 // ErrUnavailable says that the cache did not answer: it is down, cut off, too slow, or the breaker is open. The call
@@ -116,7 +121,7 @@ func New(_ context.Context, cfg Config) (*Cache, error) {
 		c.log = zap.NewNop()
 	}
 	if err := c.connect(); err != nil {
-		if refusal, ok := valkey.IsValkeyErr(err); ok && !transient(refusal.Error()) {
+		if refusal, ok := valkey.IsValkeyErr(err); ok && !transient(refusal.Error()) || errors.Is(err, valkey.ErrNoCache) {
 			return nil, fmt.Errorf("connecting to valkey at %s: %w", strings.Join(option.InitAddress, ", "), err)
 		}
 		c.log.Warn("cache_down_at_start", zap.Strings("address", option.InitAddress), zap.Error(err))
@@ -153,7 +158,7 @@ func options(cfg Config) (valkey.ClientOption, error) {
 	if option.ConnLifetime != 0 {
 		return option, errors.New("cache: Tune sets ConnLifetime: a pipeline that is continued on another connection may speak to two servers; leave it 0")
 	}
-	return option, nil
+	return option, nearOptions(cfg, &option)
 }
 
 // parseURL says what is wrong in words of its own. The errors of the parsers quote pieces of the text, and where a

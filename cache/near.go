@@ -1,20 +1,19 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/bits"
 	"runtime"
 	"time"
 
-	"context"
-
 	"github.com/valkey-io/valkey-go"
 )
 
 const (
-	nearLeast  = 64 << 10
-	nearLength = time.Minute
+	nearLeast   = 64 << 10    // of memory
+	nearLongest = time.Minute // that an entry may be kept
 )
 
 // Near reports whether the process keeps entries of its own (Config.NearBytes).
@@ -112,8 +111,8 @@ func (c Config) validateNear() error {
 		return fmt.Errorf("cache: NearBytes is %d: it must be at least %d, or 0 for none", c.NearBytes, nearLeast)
 	case c.NearTTL != 0 && c.NearBytes == 0:
 		return errors.New("cache: NearTTL is set, but NearBytes is 0: nothing is kept")
-	case c.NearTTL < 0 || c.NearTTL > nearLength || c.NearTTL > 0 && c.NearTTL < time.Millisecond:
-		return fmt.Errorf("cache: NearTTL is %v: it must be from 1ms to %v", c.NearTTL, nearLength)
+	case c.NearTTL < 0 || c.NearTTL > nearLongest || c.NearTTL > 0 && c.NearTTL < time.Millisecond:
+		return fmt.Errorf("cache: NearTTL is %v: it must be from 1ms to %v", c.NearTTL, nearLongest)
 	}
 	return nil
 }

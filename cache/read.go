@@ -36,15 +36,17 @@ func (c *Cache) GetMany(ctx context.Context, keys []string) ([]Entry, error) {
 	}
 	defer trip.end()
 	entries := make([]Entry, len(keys))
-	if trip.client.Mode() == valkey.ClientModeCluster {
-		err = trip.getEach(keys, entries)
-	} else {
-		err = trip.getAll(keys, entries)
-	}
-	if err = trip.judge(err); err != nil {
+	if err = trip.judge(trip.getMany(keys, entries)); err != nil {
 		return nil, err
 	}
 	return entries, nil
+}
+
+func (t trip) getMany(keys []string, entries []Entry) error {
+	if t.client.Mode() == valkey.ClientModeCluster {
+		return t.getEach(keys, entries)
+	}
+	return t.getAll(keys, entries)
 }
 
 // getAll asks the one server that there is.

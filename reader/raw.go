@@ -162,7 +162,7 @@ func (r *Raw) Get(ctx context.Context, key string, options ...Option) (Payload, 
 		return Payload{}, err
 	}
 	if p, useful := r.prove(asked, held); useful {
-		if entry, err := r.cache.Get(ctx, key); err == nil && serves(entry, asked.version(key)) && r.holds(asked, p) {
+		if entry, err := r.hit(ctx, key, asked); err == nil && serves(entry, asked.version(key)) && r.holds(asked, p) {
 			r.hits.Add(1)
 			return asked.accept(key, served(entry))
 		}
@@ -210,22 +210,22 @@ func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, held *le
 	p, believed := r.prove(asked, held)
 	if believed {
 		var err error
-		entries, err = r.cache.GetMany(ctx, keys)
+		entries, err = r.hitAll(ctx, keys, asked)
 		believed = err == nil && r.holds(asked, p)
 	}
-	var missing []string
-	hits := 0
+	var missing, absent []string
 	for i, key := range keys {
 		if !believed || !serves(entries[i], asked.version(key)) {
 			missing = append(missing, key)
 			continue
 		}
-		hits++
 		if p, err := asked.accept(key, served(entries[i])); err == nil {
 			got[key] = p
+		} else {
+			absent = append(absent, key)
 		}
 	}
-	r.hits.Add(int64(hits))
+	r.hits.Add(int64(len(got) + len(unique(absent))))
 	return unique(missing)
 }
 
