@@ -59,18 +59,32 @@ func (c *Cache) GetManyNear(ctx context.Context, keys []string) ([]Entry, error)
 	return entries, nil
 }
 
+// share is what one connection keeps of some keys.
+type share struct {
+	gets []valkey.CacheableTTL
+	at   []int // among all keys
+}
+
+// getNear asks one connection after the other. Asked for all keys at once the library divides them likewise, but among goroutines, which cost more than what
+// they do where most keys are kept.
 func (t trip) getNear(keys []string, entries []Entry) error {
-	gets := make([]valkey.CacheableTTL, len(keys))
-	for i, key := range keys {
-		gets[i] = valkey.CT(t.client.B().Get().Key(key).Cache(), t.cache.cfg.nearTTL())
+	shares := make([]share, 1<<max(t.cache.option.PipelineMultiplex, 0))
+	for i := range shares {
+		shares[i] = share{gets: make([]valkey.CacheableTTL, 0, len(keys)), at: make([]int, 0, len(keys))}
 	}
-	for i, reply := range t.client.DoMultiCache(t.ctx, gets...) {
-		if err := reply.NonValkeyError(); err != nil && !valkey.IsValkeyNil(err) {
-			return err
-		}
-		raw, err := reply.AsBytes()
-		if err == nil {
-			entries[i] = decode(raw)
+	for i, key := range keys {
+		get := t.client.B().Get().Key(key).Cache()
+		of := &shares[int(get.Slot())%len(shares)]
+		of.gets, of.at = append(of.gets, valkey.CT(get, t.cache.cfg.nearTTL())), append(of.at, i)
+	}
+	for _, of := range shares {
+		for i, reply := range t.client.DoMultiCache(t.ctx, of.gets...) {
+			if err := reply.NonValkeyError(); err != nil {
+				return err
+			}
+			if raw, err := reply.AsBytes(); err == nil {
+				entries[of.at[i]] = decode(raw)
+			}
 		}
 	}
 	return nil
@@ -91,16 +105,20 @@ func nearOptions(cfg Config, option *valkey.ClientOption) error {
 		return errors.New("cache: Tune sets ClientTrackingOptions or NewCacheStoreFn: with NearBytes both are the cache's own")
 	}
 	option.DisableCache = false
-	option.CacheSizeEachConn = cfg.NearBytes >> connections(option.PipelineMultiplex)
+	option.PipelineMultiplex = connections(option.PipelineMultiplex)
+	option.CacheSizeEachConn = cfg.NearBytes >> max(option.PipelineMultiplex, 0)
 	return nil
 }
 
-// connections is the binary logarithm of how many connections the library will make to a server, and each has a share of the memory.
+// connections is the binary logarithm of how many connections the library makes to a server, each of which has a share of the memory. -1 stands for one alone.
 func connections(multiplex int) int {
 	if multiplex == 0 {
-		return min(bits.Len(uint(runtime.GOMAXPROCS(0)))-1, 2)
+		multiplex = min(bits.Len(uint(runtime.GOMAXPROCS(0)))-1, 2)
 	}
-	return max(multiplex, 0)
+	if multiplex == 0 {
+		return -1
+	}
+	return multiplex
 }
 
 func (c Config) nearTTL() time.Duration { return orDefault(c.NearTTL, 5*time.Second) }
