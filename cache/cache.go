@@ -26,7 +26,8 @@ type Config struct {
 	// Tune may alter the options made from URL before they are used: a private CA, Sentinel's credentials, buffers.
 	Tune func(*valkey.ClientOption)
 	// Timeout bounds each call, also when its context allows more. Default 50 ms. Keep it below the callers' own deadlines: a
-	// deadline of theirs that ends a call sooner says nothing of the server, and does not count for the breaker.
+	// deadline of theirs that ends a call sooner says nothing of the server, and does not count for the breaker. A call for many keys
+	// has no more time than one for a single key: where many callers ask for megabytes at once, allow for that.
 	Timeout time.Duration
 	// WatchTimeout bounds each question that Watch asks of a server. Default 250 ms. While one server of a cluster hangs, the guardian
 	// notices so much later what becomes of the others.
@@ -40,8 +41,9 @@ type Config struct {
 	BreakerFailures int
 	// ProbeInterval is the pause between two probes while the breaker is open. Default 100 ms.
 	ProbeInterval time.Duration
-	// NearBytes is how much memory, as the library counts it, the process may use to keep entries of its own, for each server. With it readers serve
-	// default reads and sessions' from there: see package reader. 0, the default, is none.
+	// NearBytes is how much memory the process may use to keep entries of its own, as the library counts it, for each server. With it readers serve
+	// from there what no lease must prove: see packages cache and reader. The server's user needs CLIENT TRACKING and CLIENT CACHING. Default
+	// 0, which is none; else at least 64 KiB.
 	NearBytes int
 	// NearTTL is how long such an entry is kept at most, also when the server says nothing of a change. Default 5 s, at most a minute.
 	NearTTL time.Duration

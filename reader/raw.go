@@ -42,7 +42,7 @@ type Config struct {
 	AbsentTTL time.Duration
 	// Loads is how many loads may be under way at once, so that a cold cache cannot stampede Postgres. Default 16.
 	Loads int
-	// LoadTimeout bounds a load, also when its callers would wait longer. Default 5 s; a fill after
+	// LoadTimeout bounds a load and its wait for one of the Loads, also when its callers would wait longer. Default 5 s; a fill after
 	// cache.Config.PlaceholderTTL is refused.
 	LoadTimeout time.Duration
 	// Leases is what reads with Within and Strict need. The reader does not close it. Default none.
