@@ -76,6 +76,7 @@ type bench struct {
 	cfg      *runCmd
 	site     *site.Site
 	ours     *subject.Tidelock // keys that are not strict
+	near     *subject.Tidelock // the same keys, in a process that keeps entries of its own
 	strictly *subject.Tidelock // keys that are
 	results  *results.Results
 	table    table
@@ -100,6 +101,7 @@ func (c *runCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer b.ours.Close()
+	defer b.near.Close()
 	defer b.strictly.Close()
 	if err := b.describe(ctx); err != nil {
 		return err
@@ -124,12 +126,22 @@ func (c *runCmd) quick() {
 	c.Out = filepath.Join(c.Out, "quick") // and leaves the figures of a long run alone
 }
 
+// nearBytes is room for all keys with the smaller payloads.
+const nearBytes = 64 << 20
+
 func (b *bench) open(ctx context.Context) error {
-	cache, err := b.site.NewCache(ctx)
+	cache, err := b.site.NewCache(ctx, 0)
+	if err != nil {
+		return err
+	}
+	near, err := b.site.NewCache(ctx, nearBytes)
 	if err != nil {
 		return err
 	}
 	if b.ours, err = subject.NewTidelock(ctx, b.site.DB, cache, b.site.NATS, "tide:", false); err != nil {
+		return err
+	}
+	if b.near, err = subject.NewTidelock(ctx, b.site.DB, near, b.site.NATS, "tide:", false); err != nil {
 		return err
 	}
 	if b.strictly, err = subject.NewTidelock(ctx, b.site.DB, cache, b.site.NATS, "strict:", true); err != nil {
@@ -168,7 +180,7 @@ func (b *bench) cells() []turns.Cell {
 
 func (b *bench) finish() error {
 	deferred := b.ours.Deferred.Load() + b.strictly.Deferred.Load()
-	misses := b.ours.Misses.Load() + b.strictly.Misses.Load()
+	misses := b.ours.Misses.Load() + b.near.Misses.Load() + b.strictly.Misses.Load()
 	b.results.Set("run.deferred_writes", float64(deferred))
 	b.results.Set("run.missed_reads", float64(misses))
 	foreign := make([]float64, len(b.noise))

@@ -118,7 +118,7 @@ func residentBytes(pid int) (int64, error) {
 
 // allNewest is an error unless the cache holds, of every key, the version that Postgres has.
 func (b *bench) allNewest(ctx context.Context, keys int) error {
-	c, err := b.site.NewCache(ctx)
+	c, err := b.site.NewCache(ctx, 0)
 	if err != nil {
 		return err
 	}

@@ -12,9 +12,11 @@ import (
 const (
 	bareGet   = "bare GET"
 	ourGet    = "Tidelock Get"
+	ourNear   = "Tidelock Get, near"
 	ourWithin = "Tidelock Get, Within(1s)"
 	bareMGet  = "bare MGET of 100"
 	ourMany   = "Tidelock GetMany of 100"
+	manyNear  = "Tidelock GetMany of 100, near"
 )
 
 // reads holds the contests of hits.
@@ -33,10 +35,12 @@ func (b *bench) reads(ctx context.Context) error {
 			subjects: []turns.Subject{
 				{Name: bareGet, Do: hand.Get},
 				{Name: ourGet, Do: b.ours.Get()},
+				{Name: ourNear, Do: b.near.Get()},
 				{Name: ourWithin, Do: b.ours.Get(within)},
 			},
 			compare: []versus{
 				{"get", ourGet, bareGet},
+				{"near", ourNear, bareGet},
 				{"within", ourWithin, ourGet},
 			},
 		})
@@ -62,8 +66,9 @@ func (b *bench) reads100(ctx context.Context, cell turns.Cell, hand subject.Hand
 		subjects: []turns.Subject{
 			{Name: bareMGet, Do: hand.GetMany},
 			{Name: ourMany, Do: b.ours.GetMany()},
+			{Name: manyNear, Do: b.near.GetMany()},
 		},
-		compare: []versus{{"get_many", ourMany, bareMGet}},
+		compare: []versus{{"get_many", ourMany, bareMGet}, {"near_many", manyNear, bareMGet}},
 	})
 }
 

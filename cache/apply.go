@@ -86,24 +86,24 @@ func (c *Cache) Fill(ctx context.Context, changes ...Change) []Reply {
 
 func (c *Cache) apply(ctx context.Context, changes []Change, who func(*Change) string) []Reply {
 	replies := make([]Reply, len(changes))
-	client, ctx, cancel, err := c.begin(ctx)
+	trip, err := c.begin(ctx)
 	if err != nil {
 		for i := range replies {
 			replies[i].Err = err
 		}
 		return replies
 	}
-	defer cancel()
+	defer trip.end()
 	calls := make([]call, len(changes))
 	for i := range changes {
 		calls[i] = c.call(&changes[i], who(&changes[i]))
 	}
 	var worst verdict
-	results, batches := applyScript.run(ctx, client, calls, askServer(client))
+	results, batches := applyScript.run(trip.ctx, trip.client, calls, askServer(trip.client))
 	servers := make(map[int]string)
 	for i, result := range results {
 		text, err := result.ToString()
-		v, err := translate(ctx, err)
+		v, err := trip.translate(err)
 		worst = max(worst, v)
 		text, server, told := strings.Cut(text, " @")
 		if told {

@@ -52,6 +52,18 @@ func BenchmarkGetHitParallel(b *testing.B) {
 	})
 }
 
+func BenchmarkGetNear(b *testing.B) {
+	c := shared(b, near)
+	key := c.key("k")
+	c.put(b, key, "tl1 V 1\n"+payload)
+	b.ReportAllocs()
+	for b.Loop() {
+		if e, err := c.GetNear(b.Context(), key); err != nil || !e.Hit() {
+			b.Fatal(e, err)
+		}
+	}
+}
+
 func BenchmarkApply(b *testing.B) {
 	c := shared(b)
 	key := c.key("k")

@@ -26,7 +26,8 @@ type Config struct {
 	// Tune may alter the options made from URL before they are used: a private CA, Sentinel's credentials, buffers.
 	Tune func(*valkey.ClientOption)
 	// Timeout bounds each call, also when its context allows more. Default 50 ms. Keep it below the callers' own deadlines: a
-	// deadline of theirs that ends a call sooner says nothing of the server, and does not count for the breaker.
+	// deadline of theirs that ends a call sooner says nothing of the server, and does not count for the breaker. A call for many keys
+	// has no more time than one for a single key: where many callers ask for megabytes at once, allow for that.
 	Timeout time.Duration
 	// WatchTimeout bounds each question that Watch asks of a server. Default 250 ms. While one server of a cluster hangs, the guardian
 	// notices so much later what becomes of the others.
@@ -40,6 +41,12 @@ type Config struct {
 	BreakerFailures int
 	// ProbeInterval is the pause between two probes while the breaker is open. Default 100 ms.
 	ProbeInterval time.Duration
+	// NearBytes is how much memory the process may use to keep entries of its own, as the library counts it, for each server. With it readers serve
+	// from there what no lease must prove: see packages cache and reader. The server's user needs CLIENT TRACKING and CLIENT CACHING. Default
+	// 0, which is none; else at least 64 KiB.
+	NearBytes int
+	// NearTTL is how long such an entry is kept at most, also when the server says nothing of a change. Default 5 s, at most a minute.
+	NearTTL time.Duration
 	// Log receives changes of the breaker's state. nil means no logs.
 	Log *zap.Logger
 }
@@ -77,29 +84,26 @@ func (c Config) validate() error {
 	case c.ProbeInterval < 0:
 		return fmt.Errorf("cache: ProbeInterval is %v: it must be positive", c.ProbeInterval)
 	}
-	return nil
+	return c.validateNear()
 }
 
 // ErrUnavailable says that the cache did not answer: it is down, cut off, too slow, or the breaker is open. The call
 // may or may not have taken effect in the server; versions make repeating it harmless.
 var ErrUnavailable = errors.New("cache unavailable")
 
-// callsMax bounds the calls under way. The library queues commands in a ring of 1,024 places for each connection, and
-// whoever finds no place there waits without a deadline. Calls that gave up keep their places until the connection
-// ends; with the breaker open after a few of them, half the ring is enough for those.
-const callsMax = 512
-
 // Cache is a connection to Valkey, safe for any number of goroutines.
 type Cache struct {
-	places  chan struct{} // one for each call under way
+	places  *places
 	cfg     Config
 	option  valkey.ClientOption
 	client  atomic.Pointer[valkey.Client] // nil until the first connection
 	links   *links
 	breaker *breaker
 	log     *zap.Logger
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	stop    context.CancelFunc // the probes
+	let     context.CancelFunc // the calls under way
+	done    sync.WaitGroup     // the probes
+	over    sync.WaitGroup     // the watch over calls
 }
 
 // New connects to Valkey. With the server down it succeeds, with the breaker open, and goes on trying. It fails when
@@ -114,12 +118,12 @@ func New(_ context.Context, cfg Config) (*Cache, error) {
 	}
 	l := newLinks()
 	l.hook(&option)
-	c := &Cache{places: make(chan struct{}, callsMax), cfg: cfg, option: option, links: l, breaker: newBreaker(cfg.breakerFailures()), log: cfg.Log}
+	c := &Cache{places: newPlaces(cfg.timeout()), cfg: cfg, option: option, links: l, breaker: newBreaker(cfg.breakerFailures()), log: cfg.Log}
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
 	if err := c.connect(); err != nil {
-		if refusal, ok := valkey.IsValkeyErr(err); ok && !transient(refusal.Error()) {
+		if refusal, ok := valkey.IsValkeyErr(err); ok && !transient(refusal.Error()) || errors.Is(err, valkey.ErrNoCache) {
 			return nil, fmt.Errorf("connecting to valkey at %s: %w", strings.Join(option.InitAddress, ", "), err)
 		}
 		c.log.Warn("cache_down_at_start", zap.Strings("address", option.InitAddress), zap.Error(err))
@@ -128,6 +132,9 @@ func New(_ context.Context, cfg Config) (*Cache, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	c.done.Go(func() { c.watch(ctx) })
+	watched, let := context.WithCancel(context.Background())
+	c.let = let
+	c.over.Go(func() { c.places.watch(watched) })
 	return c, nil
 }
 
@@ -153,7 +160,7 @@ func options(cfg Config) (valkey.ClientOption, error) {
 	if option.ConnLifetime != 0 {
 		return option, errors.New("cache: Tune sets ConnLifetime: a pipeline that is continued on another connection may speak to two servers; leave it 0")
 	}
-	return option, nil
+	return option, nearOptions(cfg, &option)
 }
 
 // parseURL says what is wrong in words of its own. The errors of the parsers quote pieces of the text, and where a
@@ -179,8 +186,10 @@ func (c *Cache) Close() {
 	c.done.Wait()
 	c.breaker.open()
 	if client := c.client.Load(); client != nil {
-		(*client).Close()
+		(*client).Close() // ends all calls
 	}
+	c.let()
+	c.over.Wait()
 }
 
 // Breaker returns the state of the circuit breaker.
@@ -231,60 +240,10 @@ func (c *Cache) ask(ctx context.Context) error {
 	defer cancel()
 	client := *c.client.Load()
 	err := client.Do(ctx, client.B().Set().Key("tidelock:probe").Value("1").PxMilliseconds(1000).Build()).Error()
-	if v, _ := translate(ctx, err); v == healthy {
+	if v, _ := translate(err); v == healthy {
 		return nil
 	}
 	return err
-}
-
-// hurried is the context of a call whose caller waits less long than we would.
-type hurried struct{ context.Context }
-
-// gaveUp reports whether a call ended because its caller's time was up. The error does not tell: depending on how the
-// library had sent the command, it is the context's or the connection's.
-func gaveUp(ctx context.Context) bool {
-	call, ok := ctx.(hurried)
-	if !ok {
-		return false
-	}
-	deadline, _ := call.Deadline()
-	return !time.Now().Before(deadline)
-}
-
-// begin returns the client and a context with the call's deadline. The call ends with what it returns to cancel it.
-func (c *Cache) begin(ctx context.Context) (valkey.Client, context.Context, context.CancelFunc, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, nil, nil, err
-	}
-	client := c.client.Load()
-	if client == nil || !c.breaker.allow() {
-		return nil, nil, nil, c.notAllowed()
-	}
-	asked, limited := ctx.Deadline()
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.timeout())
-	if ours, _ := ctx.Deadline(); limited && !ours.Before(asked) {
-		ctx = hurried{ctx}
-	}
-	select {
-	case c.places <- struct{}{}:
-	case <-ctx.Done():
-		cancel()
-		_, err := translate(ctx, ctx.Err())
-		return nil, nil, nil, err
-	}
-	end := func() {
-		cancel()
-		<-c.places
-	}
-	if !c.breaker.allow() { // it may have opened while we waited
-		end()
-		return nil, nil, nil, c.notAllowed()
-	}
-	return *client, ctx, end, nil
-}
-
-func (c *Cache) notAllowed() error {
-	return fmt.Errorf("%w: circuit breaker is %v", ErrUnavailable, c.breaker.State())
 }
 
 // verdict is what one result says of the server's health.
@@ -296,8 +255,8 @@ const (
 	failing
 )
 
-// translate turns the library's error, of a call in ctx, into ours.
-func translate(ctx context.Context, err error) (verdict, error) {
+// translate turns the library's error into ours.
+func translate(err error) (verdict, error) {
 	if err == nil || valkey.IsValkeyNil(err) {
 		return healthy, nil
 	}
@@ -307,17 +266,7 @@ func translate(ctx context.Context, err error) (verdict, error) {
 	if reply, ok := valkey.IsValkeyErr(err); ok && !transient(reply.Error()) && !barred(reply.Error()) {
 		return healthy, err
 	}
-	if gaveUp(ctx) {
-		return unclear, fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
-	}
 	return failing, fmt.Errorf("%w: %w", ErrUnavailable, err)
-}
-
-// judge translates the error of a single call and tells the breaker.
-func (c *Cache) judge(ctx context.Context, err error) error {
-	v, err := translate(ctx, err)
-	c.breaker.record(v)
-	return err
 }
 
 // transient reports whether an error reply speaks of the server's state rather than of the command.

@@ -12,6 +12,20 @@
 // loader read. The versions come from Postgres: for one key their order is the order of the commits. docs/protocol.md
 // has the rules and the reason for each.
 //
+// # Near entries
+//
+// With [Config.NearBytes] the process keeps what GetNear and GetManyNear have read, whatever kind of entry it is, or none, and the server tells it of
+// every change (RESP3 tracking, opted into key by key). An entry goes when the server says so, at a FLUSHALL, at the end of its own time to live, for want of room, after
+// [Config.NearTTL], and with the connection that it was read on: each connection keeps its own, so nothing is served that a lost one would have been told of.
+//
+// What is served near may therefore be older than what the server holds: by the moment that the word of a change is on its way; and on a connection that has fallen
+// silent without an end (a cable pulled, a server that is paused) until it is given up, after about three seconds, or for NearTTL, whichever is
+// less. While the breaker is open nothing is served near. The other calls never look there.
+//
+// It costs the server memory for each key that it has told of nobody's change yet (tracking-table-max-keys bounds that, at a million), and a message for each
+// change to each process that keeps the key. A read that is not near takes five commands in one round trip. In a cluster NearBytes is the room for each
+// server, and there are up to four connections to each.
+//
 // # When Valkey is down
 //
 // Every call has a deadline of its own ([Config.Timeout]) and fails with [ErrUnavailable]. After a few failures in a

@@ -79,6 +79,7 @@ func (l *links) hook(option *valkey.ClientOption) {
 	}
 	asked := *option
 	option.DialCtxFn = func(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
+		keep(ctx)
 		conn, err := dial(ctx, address, dialer, config)
 		if err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"strconv"
 
 	"github.com/valkey-io/valkey-go"
@@ -11,13 +12,13 @@ import (
 // Get returns what the cache holds at key: the zero Entry for nothing. Its error is ErrUnavailable, or the server's
 // reply, for example when the key holds another type.
 func (c *Cache) Get(ctx context.Context, key string) (Entry, error) {
-	client, ctx, cancel, err := c.begin(ctx)
+	trip, err := c.begin(ctx)
 	if err != nil {
 		return Entry{}, err
 	}
-	defer cancel()
-	raw, err := client.Do(ctx, client.B().Get().Key(key).Build()).AsBytes()
-	if err = c.judge(ctx, err); err != nil {
+	defer trip.end()
+	raw, err := trip.client.Do(trip.ctx, trip.client.B().Get().Key(key).Build()).AsBytes()
+	if err = trip.judge(err); err != nil {
 		return Entry{}, err
 	}
 	return decode(raw), nil
@@ -29,23 +30,57 @@ func (c *Cache) GetMany(ctx context.Context, keys []string) ([]Entry, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	client, ctx, cancel, err := c.begin(ctx)
+	trip, err := c.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer cancel()
-	held, err := valkey.MGet(client, ctx, keys)
-	if err = c.judge(ctx, err); err != nil {
+	defer trip.end()
+	entries := make([]Entry, len(keys))
+	if err = trip.judge(trip.getMany(keys, entries)); err != nil {
 		return nil, err
 	}
-	entries := make([]Entry, len(keys))
+	return entries, nil
+}
+
+func (t trip) getMany(keys []string, entries []Entry) error {
+	if t.client.Mode() == valkey.ClientModeCluster {
+		return t.getEach(keys, entries)
+	}
+	return t.getAll(keys, entries)
+}
+
+// getAll asks the one server that there is.
+func (t trip) getAll(keys []string, entries []Entry) error {
+	held, err := t.client.Do(t.ctx, t.client.B().Mget().Key(keys...).Build()).ToArray()
+	if err == nil && len(held) != len(keys) {
+		err = fmt.Errorf("the server replied to MGET of %d keys with %d values", len(keys), len(held))
+	}
+	if err != nil {
+		return err
+	}
+	for i := range held {
+		entries[i] = entryOf(&held[i])
+	}
+	return nil
+}
+
+// getEach asks the servers of a cluster.
+func (t trip) getEach(keys []string, entries []Entry) error {
+	held, err := valkey.MGet(t.client, t.ctx, keys)
 	for i, key := range keys {
 		message := held[key]
-		if raw, err := message.AsBytes(); err == nil {
-			entries[i] = decode(raw)
-		}
+		entries[i] = entryOf(&message)
 	}
-	return entries, nil
+	return err
+}
+
+// entryOf reads a reply; one that holds no text is no entry.
+func entryOf(message *valkey.ValkeyMessage) Entry {
+	raw, err := message.AsBytes()
+	if err != nil {
+		return Entry{}
+	}
+	return decode(raw)
 }
 
 // Held is the reply of one ticket: the entry that the cache holds now, or why it could not be had.
@@ -72,24 +107,24 @@ func (c *Cache) TicketHeaders(ctx context.Context, keys []string) []Held {
 // ticket asks for the entries' bytes up to the index last, -1 for all of them.
 func (c *Cache) ticket(ctx context.Context, keys []string, last int) []Held {
 	held := make([]Held, len(keys))
-	client, ctx, cancel, err := c.begin(ctx)
+	trip, err := c.begin(ctx)
 	if err != nil {
 		for i := range held {
 			held[i].Err = err
 		}
 		return held
 	}
-	defer cancel()
+	defer trip.end()
 	ttl := strconv.FormatInt(c.cfg.placeholderTTL().Milliseconds(), 10)
 	calls := make([]call, len(keys))
 	for i, key := range keys {
 		calls[i] = call{key: key, args: []string{rand.Text(), ttl, strconv.Itoa(last)}}
 	}
 	var worst verdict
-	results, _ := ticketScript.run(ctx, client, calls, askNone)
+	results, _ := ticketScript.run(trip.ctx, trip.client, calls, askNone)
 	for i, result := range results {
 		raw, err := result.AsBytes()
-		v, err := translate(ctx, err)
+		v, err := trip.translate(err)
 		if held[i].Err = err; err == nil {
 			held[i].Entry = decode(raw)
 		}

@@ -221,7 +221,7 @@ func watch(ctx context.Context, timeout time.Duration, client valkey.CoreClient,
 	}
 	if err != nil {
 		replica := strings.HasPrefix(err.Error(), "READONLY")
-		if _, err = translate(ctx, err); replica {
+		if _, err = translate(err); replica {
 			err = fmt.Errorf("%w: %w", ErrReplica, err)
 		}
 		return Server{}, err

@@ -82,7 +82,7 @@ func (v *Visit) scan(ctx context.Context, cursor uint64) (keys []string, next ui
 	ctx, cancel := context.WithTimeout(ctx, visitTimeout)
 	defer cancel()
 	entry, err := v.client.Do(ctx, v.client.B().Scan().Cursor(cursor).Count(scanCount).Type("string").Build()).AsScanEntry()
-	_, err = translate(ctx, err)
+	_, err = translate(err)
 	return entry.Elements, entry.Cursor, err
 }
 
@@ -109,7 +109,7 @@ func (v *Visit) drop(ctx context.Context, keys []string, above int64) (dropped i
 			}
 			continue
 		}
-		verdict, err := translate(ctx, err)
+		verdict, err := translate(err)
 		if verdict != healthy {
 			return dropped, err
 		}
@@ -138,7 +138,7 @@ func (v *Visit) Invalidate(ctx context.Context, versions map[string]int64) (refu
 	var moved []Change
 	results, _ := applyScript.run(ctx, v.client, calls, askNone)
 	for i, result := range results {
-		verdict, err := translate(ctx, result.Error())
+		verdict, err := translate(result.Error())
 		switch {
 		case err == nil:
 		case elsewhere(err):

@@ -1,7 +1,10 @@
 package reader_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/valkey-io/valkey-go"
@@ -15,65 +18,102 @@ import (
 )
 
 // benchmarked returns a reader of keys that the cache holds.
-func benchmarked(b *testing.B, n int) (f *table, r *reader.Raw, keys []string) {
+func benchmarked(b *testing.B, n int, tune ...func(*cache.Config)) (f *table, r *reader.Raw, keys []string) {
 	quiet := func(cfg *cache.Config) { cfg.Log = zap.NewNop() }
-	f = tableOn(b, rig.DB(b), stacktest.Valkey(b).URL(), quiet)
+	f = tableOn(b, rig.DB(b), stacktest.Valkey(b).URL(), append(tune, quiet)...)
 	r = f.raw(func(cfg *reader.Config) { cfg.Log = nil })
 	for i := range n {
 		key := f.key(fmt.Sprint(i))
 		f.insert(key, "a value of about the size that a row of a few columns has when it is written down as JSON")
 		keys = append(keys, key)
 	}
-	if _, err := r.GetMany(b.Context(), keys); err != nil {
-		b.Fatal(err)
+	for range 2 { // the first fills the cache, and what is kept near is not that
+		if _, err := r.GetMany(b.Context(), keys); err != nil {
+			b.Fatal(err)
+		}
 	}
 	return f, r, keys
 }
 
-// BenchmarkGetHit stands beside the bare GET of the same client library, with callers in parallel as in a service.
+// callers are how many read at once: one, and as many as a service has.
+var callers = []int{1, 64, 256}
+
+// inParallel runs a benchmark with each number of callers.
+func inParallel(b *testing.B, name string, do func(context.Context) error) {
+	for _, n := range callers {
+		b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+			ctx := b.Context()
+			b.ReportAllocs()
+			if n == 1 {
+				for b.Loop() {
+					if err := do(ctx); err != nil {
+						b.Fatal(err)
+					}
+				}
+				return
+			}
+			b.SetParallelism(max(n/runtime.GOMAXPROCS(0), 1))
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := do(ctx); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+var errMiss = errors.New("the cache does not hold it")
+
+// getting reads one key, which must be a hit.
+func getting(r *reader.Raw, key string, options ...reader.Option) func(context.Context) error {
+	return func(ctx context.Context) error {
+		p, err := r.Get(ctx, key, options...)
+		if err == nil && !p.Hit {
+			err = errMiss
+		}
+		return err
+	}
+}
+
+// BenchmarkGetHit stands beside the bare GET of the same client library.
 func BenchmarkGetHit(b *testing.B) {
 	f, r, keys := benchmarked(b, 1)
-	b.Run("tidelock", func(b *testing.B) {
-		b.ReportAllocs()
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				if p, err := r.Get(b.Context(), keys[0]); err != nil || !p.Hit {
-					b.Error(p, err)
-				}
-			}
-		})
+	inParallel(b, "bare GET", func(ctx context.Context) error {
+		_, err := f.valkey.Do(ctx, f.valkey.B().Get().Key(keys[0]).Build()).AsBytes()
+		return err
 	})
-	b.Run("bare GET", func(b *testing.B) {
-		b.ReportAllocs()
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				if _, err := f.valkey.Do(b.Context(), f.valkey.B().Get().Key(keys[0]).Build()).AsBytes(); err != nil {
-					b.Error(err)
-				}
-			}
-		})
-	})
+	inParallel(b, "tidelock", getting(r, keys[0]))
+	inParallel(b, "session", getting(r, keys[0], reader.In(reader.NewSession(cache.Token{}))))
+	_, r, keys = benchmarked(b, 1, nearby)
+	inParallel(b, "near", getting(r, keys[0]))
 }
 
 // BenchmarkGetMany100 stands beside the bare MGET of as many keys.
 func BenchmarkGetMany100(b *testing.B) {
+	many := func(r *reader.Raw, keys []string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			got, err := r.GetMany(ctx, keys)
+			if err == nil && len(got) != len(keys) {
+				err = errMiss
+			}
+			return err
+		}
+	}
 	f, r, keys := benchmarked(b, 100)
-	b.Run("tidelock", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if got, err := r.GetMany(b.Context(), keys); err != nil || len(got) != len(keys) {
-				b.Fatal(len(got), err)
+	inParallel(b, "bare MGET", func(ctx context.Context) error {
+		got, err := valkey.MGet(f.valkey, ctx, keys)
+		for _, message := range got {
+			if _, err := message.AsBytes(); err != nil {
+				return err
 			}
 		}
+		return err
 	})
-	b.Run("bare MGET", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if got, err := valkey.MGet(f.valkey, b.Context(), keys); err != nil || len(got) != len(keys) {
-				b.Fatal(len(got), err)
-			}
-		}
-	})
+	inParallel(b, "tidelock", many(r, keys))
+	_, r, keys = benchmarked(b, 100, nearby)
+	inParallel(b, "near", many(r, keys))
 }
 
 // BenchmarkGetMiss is a load: a ticket, two queries and a fill.

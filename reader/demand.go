@@ -37,6 +37,9 @@ func In(session *Session) Option {
 }
 
 func demands(options []Option) demand {
+	if len(options) == 0 {
+		return demand{} // the other one is on the heap, for its options get a pointer
+	}
 	var d demand
 	for _, option := range options {
 		option(&d)

@@ -9,6 +9,13 @@
 // A [Session] keeps what somebody reads and writes from going back, across readers and processes. The row of a load may be newer than its
 // label, so what a session remembers is not the label but the version that the key had when it was looked at again ([Payload].Seen).
 //
+// # Near entries
+//
+// If the cache keeps entries in the process ([cache.Config.NearBytes]), default reads and those with AtLeast and In are served from there. Nothing below
+// what a token or a session asks is: such a read goes on to the server, and then to Postgres. So a session does not go back. A default
+// read may, by what was written while the word of it was on its way to this process, or for as long as package cache says if that word is lost; it may also return less
+// than a read with a token has just returned. Within and Strict never look there.
+//
 // # What happens when something is down
 //
 //   - Valkey: reads go to Postgres, at most [Config.Loads] at a time, and fill nothing. While the breaker is open they

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/tidelock-cache/tidelock/cache"
@@ -120,7 +121,7 @@ func (r *Raw) fly(f *flight) {
 	err := r.slots.Acquire(ctx, 1)
 	r.depart(f)
 	if err != nil {
-		f.results = failed(f.keys, err)
+		f.results = failed(f.keys, fmt.Errorf("waiting for one of the %d loads: %w", r.cfg.loads(), err))
 	} else {
 		f.results = r.fetch(ctx, f)
 		r.slots.Release(1)

@@ -42,7 +42,7 @@ type Config struct {
 	AbsentTTL time.Duration
 	// Loads is how many loads may be under way at once, so that a cold cache cannot stampede Postgres. Default 16.
 	Loads int
-	// LoadTimeout bounds a load, also when its callers would wait longer. Default 5 s; a fill after
+	// LoadTimeout bounds a load and its wait for one of the Loads, also when its callers would wait longer. Default 5 s; a fill after
 	// cache.Config.PlaceholderTTL is refused.
 	LoadTimeout time.Duration
 	// Leases is what reads with Within and Strict need. The reader does not close it. Default none.
@@ -162,7 +162,7 @@ func (r *Raw) Get(ctx context.Context, key string, options ...Option) (Payload, 
 		return Payload{}, err
 	}
 	if p, useful := r.prove(asked, held); useful {
-		if entry, err := r.cache.Get(ctx, key); err == nil && serves(entry, asked.version(key)) && r.holds(asked, p) {
+		if entry, err := r.hit(ctx, key, asked); err == nil && serves(entry, asked.version(key)) && r.holds(asked, p) {
 			r.hits.Add(1)
 			return asked.accept(key, served(entry))
 		}
@@ -210,26 +210,39 @@ func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, held *le
 	p, believed := r.prove(asked, held)
 	if believed {
 		var err error
-		entries, err = r.cache.GetMany(ctx, keys)
+		entries, err = r.hitAll(ctx, keys, asked)
 		believed = err == nil && r.holds(asked, p)
 	}
-	seen := make(map[string]bool, len(keys))
-	var missing []string
+	var missing, absent []string
 	for i, key := range keys {
-		if seen[key] {
-			continue
-		}
-		seen[key] = true
 		if !believed || !serves(entries[i], asked.version(key)) {
 			missing = append(missing, key)
 			continue
 		}
-		r.hits.Add(1)
 		if p, err := asked.accept(key, served(entries[i])); err == nil {
 			got[key] = p
+		} else {
+			absent = append(absent, key)
 		}
 	}
-	return missing
+	r.hits.Add(int64(len(got) + len(unique(absent))))
+	return unique(missing)
+}
+
+// unique returns the keys, each once.
+func unique(keys []string) []string {
+	if len(keys) < 2 {
+		return keys
+	}
+	seen := make(map[string]bool, len(keys))
+	once := keys[:0]
+	for _, key := range keys {
+		if !seen[key] {
+			seen[key] = true
+			once = append(once, key)
+		}
+	}
+	return once
 }
 
 // collect adds what was loaded to got. Keys that failed make one error.

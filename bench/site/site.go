@@ -96,9 +96,9 @@ func (s *Site) NewValkey() (valkey.Client, error) {
 	return client, nil
 }
 
-// NewCache returns a cache of Tidelock's; Close closes it.
-func (s *Site) NewCache(ctx context.Context) (*cache.Cache, error) {
-	c, err := cache.New(ctx, cache.Config{URL: s.Stack.Valkey.URL(), Timeout: cacheTimeout})
+// NewCache returns a cache of Tidelock's that keeps so many bytes in the process; Close closes it.
+func (s *Site) NewCache(ctx context.Context, near int) (*cache.Cache, error) {
+	c, err := cache.New(ctx, cache.Config{URL: s.Stack.Valkey.URL(), Timeout: cacheTimeout, NearBytes: near})
 	if err == nil {
 		s.caches = append(s.caches, c)
 	}

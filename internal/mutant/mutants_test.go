@@ -57,6 +57,7 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"fill-awaited", "reader", "TestStrictLoadIsSettled"},
 	{"lease-before-answer", "reader", "TestStrictAnswerAfterTrust"},
 	{"lease-after-answer", "reader", "TestStrictAnswerBeforeTrust"},
+	{"near-leased", "reader", "TestNearIsNotForStrictReads"},
 	{"strict-declared", "outbox", "TestStrictIsSeenThroughOldSnapshots"},
 	{"strict-ended", "outbox", "TestStrictAwaitsWhoOverlooksIt"},
 	{"replica-distrusted", "relay", "TestDemotedServerIsNotTrusted"},

@@ -1,0 +1,136 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"runtime"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+)
+
+const (
+	nearLeast   = 64 << 10    // of memory
+	nearLongest = time.Minute // that an entry may be kept
+)
+
+// Near reports whether the process keeps entries of its own (Config.NearBytes).
+func (c *Cache) Near() bool { return c.cfg.NearBytes > 0 }
+
+// GetNear is Get from the process's own memory where that holds the key, and else from the server, which will say when the entry changes. Without
+// Config.NearBytes it is Get. The payload must not be written to: others read it too.
+func (c *Cache) GetNear(ctx context.Context, key string) (Entry, error) {
+	trip, err := c.begin(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer trip.end()
+	reply := trip.client.DoCache(trip.ctx, trip.client.B().Get().Key(key).Cache(), c.cfg.nearTTL())
+	if trip.others(reply.NonValkeyError()) {
+		reply = trip.client.Do(trip.ctx, trip.client.B().Get().Key(key).Build())
+	}
+	raw, err := reply.AsBytes()
+	if err = trip.judge(err); err != nil {
+		return Entry{}, err
+	}
+	return decode(raw), nil
+}
+
+// GetManyNear is GetMany in the way of GetNear.
+func (c *Cache) GetManyNear(ctx context.Context, keys []string) ([]Entry, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	trip, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer trip.end()
+	entries := make([]Entry, len(keys))
+	err = trip.getNear(keys, entries)
+	if trip.others(err) {
+		err = trip.getMany(keys, entries)
+	}
+	if err = trip.judge(err); err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+// share is what one connection keeps of some keys.
+type share struct {
+	gets []valkey.CacheableTTL
+	at   []int // among all keys
+}
+
+// getNear asks one connection after the other. Asked for all keys at once the library divides them likewise, but among goroutines, which cost more than what
+// they do where most keys are kept.
+func (t trip) getNear(keys []string, entries []Entry) error {
+	shares := make([]share, 1<<max(t.cache.option.PipelineMultiplex, 0))
+	for i := range shares {
+		shares[i] = share{gets: make([]valkey.CacheableTTL, 0, len(keys)), at: make([]int, 0, len(keys))}
+	}
+	for i, key := range keys {
+		get := t.client.B().Get().Key(key).Cache()
+		of := &shares[int(get.Slot())%len(shares)]
+		of.gets, of.at = append(of.gets, valkey.CT(get, t.cache.cfg.nearTTL())), append(of.at, i)
+	}
+	for _, of := range shares {
+		for i, reply := range t.client.DoMultiCache(t.ctx, of.gets...) {
+			if err := reply.NonValkeyError(); err != nil {
+				return err
+			}
+			if raw, err := reply.AsBytes(); err == nil {
+				entries[of.at[i]] = decode(raw)
+			}
+		}
+	}
+	return nil
+}
+
+// others reports whether a call has ended with an error that is not its own: it had joined somebody else's, who gave up or whose connection was lost.
+func (t trip) others(err error) bool {
+	return err != nil && t.ctx.Err() == nil &&
+		(errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, valkey.ErrDoCacheAborted))
+}
+
+// nearOptions has the library keep entries, and the server say when they change.
+func nearOptions(cfg Config, option *valkey.ClientOption) error {
+	if cfg.NearBytes == 0 {
+		return nil
+	}
+	if option.ClientTrackingOptions != nil || option.NewCacheStoreFn != nil {
+		return errors.New("cache: Tune sets ClientTrackingOptions or NewCacheStoreFn: with NearBytes both are the cache's own")
+	}
+	option.DisableCache = false
+	option.PipelineMultiplex = connections(option.PipelineMultiplex)
+	option.CacheSizeEachConn = cfg.NearBytes >> max(option.PipelineMultiplex, 0)
+	return nil
+}
+
+// connections is the binary logarithm of how many connections the library makes to a server, each of which has a share of the memory. -1 stands for one alone.
+func connections(multiplex int) int {
+	if multiplex == 0 {
+		multiplex = min(bits.Len(uint(runtime.GOMAXPROCS(0)))-1, 2)
+	}
+	if multiplex == 0 {
+		return -1
+	}
+	return multiplex
+}
+
+func (c Config) nearTTL() time.Duration { return orDefault(c.NearTTL, 5*time.Second) }
+
+func (c Config) validateNear() error {
+	switch {
+	case c.NearBytes != 0 && c.NearBytes < nearLeast:
+		return fmt.Errorf("cache: NearBytes is %d: it must be at least %d, or 0 for none", c.NearBytes, nearLeast)
+	case c.NearTTL != 0 && c.NearBytes == 0:
+		return errors.New("cache: NearTTL is set, but NearBytes is 0: nothing is kept")
+	case c.NearTTL < 0 || c.NearTTL > nearLongest || c.NearTTL > 0 && c.NearTTL < time.Millisecond:
+		return fmt.Errorf("cache: NearTTL is %v: it must be from 1ms to %v", c.NearTTL, nearLongest)
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package cache
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// placesMax bounds the calls under way. The library queues commands in a ring of 1,024 places for each connection, and
+	// whoever finds no place there waits without a deadline. Calls that gave up keep their places until the connection
+	// ends; with the breaker open after a few of them, half the ring is enough for those.
+	placesMax = 512
+	// watchPause is how often the callers' contexts are looked at: a caller that gives up is let go so much later.
+	watchPause = 5 * time.Millisecond
+)
+
+// start is what places count their time from.
+var start = time.Now()
+
+// places hold the calls under way, and end those whose time is up or whose callers have given up. A context made for each
+// call would cost more than all else that a hit takes beside its command: a timer, a channel, and an entry in the caller's
+// context, for whose lock all of its calls contend.
+type places struct {
+	timeout time.Duration
+	free    chan *place
+	all     [placesMax]atomic.Pointer[place]
+	asleep  atomic.Bool   // the watcher is, for nothing is under way
+	wake    chan struct{} // wakes it
+}
+
+// place is a call's context, used by one call after another as long as nobody may still hold it after the call.
+type place struct {
+	number int
+	done   chan struct{}
+	kept   atomic.Bool // somebody may hold it: a connection was made with it
+	busy   atomic.Bool // a call is under way
+
+	caller context.Context // written between calls alone
+	until  time.Duration   // from start; likewise
+
+	mu   sync.Mutex // of the watcher and the call's end
+	err  error      // written before done is closed, as is left
+	left bool       // the caller has given up
+}
+
+func newPlaces(timeout time.Duration) *places {
+	ps := &places{timeout: timeout, free: make(chan *place, placesMax), wake: make(chan struct{}, 1)}
+	for i := range placesMax {
+		ps.free <- ps.fresh(i)
+	}
+	return ps
+}
+
+func (ps *places) fresh(number int) *place {
+	p := &place{number: number, done: make(chan struct{}), caller: context.Background()}
+	ps.all[number].Store(p)
+	return p
+}
+
+// open begins a call in the place.
+func (ps *places) open(p *place, caller context.Context, until time.Duration) {
+	p.caller, p.until = caller, until
+	p.busy.Store(true)
+	if ps.asleep.Load() {
+		select {
+		case ps.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// leave ends the call. A place that was ended, or that somebody may still hold, is not used again: another one comes in its stead.
+func (ps *places) leave(p *place) {
+	if p.busy.Load() {
+		p.mu.Lock()
+		p.busy.Store(false)
+		ended := p.err != nil
+		p.mu.Unlock()
+		if ended || p.kept.Load() {
+			p = ps.fresh(p.number)
+		}
+		p.caller = context.Background()
+	}
+	ps.free <- p
+}
+
+// watch ends calls, until ctx ends.
+func (ps *places) watch(ctx context.Context) {
+	pause := min(watchPause, max(ps.timeout/4, time.Millisecond/4))
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		next, busy := ps.look(pause)
+		if !busy {
+			ps.asleep.Store(true)
+			next, busy = ps.look(pause) // a call may have begun before it could know
+		}
+		if busy {
+			ps.asleep.Store(false)
+			timer.Reset(next)
+		}
+		select {
+		case <-timer.C:
+		case <-ps.wake:
+			ps.asleep.Store(false)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look ends the calls that must end. It returns when to look again, at the latest after the pause, and whether any call is under way.
+func (ps *places) look(pause time.Duration) (next time.Duration, busy bool) {
+	now := time.Since(start)
+	for i := range ps.all {
+		if p := ps.all[i].Load(); p.busy.Load() {
+			busy, pause = true, min(pause, p.look(now))
+		}
+	}
+	return pause, busy
+}
+
+// look ends the call if it must end, and returns how long that need not be looked at again.
+func (p *place) look(now time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.busy.Load() || p.err != nil {
+		return watchPause
+	}
+	left := p.caller.Err()
+	switch {
+	case now >= p.until:
+		p.err = context.DeadlineExceeded
+	case left != nil:
+		p.err, p.left = left, true
+	default:
+		return p.until - now
+	}
+	close(p.done)
+	return watchPause
+}
+
+// keep says that whoever got the context may hold it for longer than the call: what makes a connection may.
+func keep(ctx context.Context) {
+	if p, ok := ctx.Value(placeKey{}).(*place); ok {
+		p.kept.Store(true)
+	}
+}
+
+// placeKey is by what a context tells its place.
+type placeKey struct{}
+
+// Deadline is the call's.
+func (p *place) Deadline() (time.Time, bool) { return start.Add(p.until), true }
+
+// Done is closed when the call must end.
+func (p *place) Done() <-chan struct{} { return p.done }
+
+// Err says why the call must end.
+func (p *place) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return nil
+	}
+}
+
+// Value is the caller's.
+func (p *place) Value(key any) any {
+	if key == (placeKey{}) {
+		return p
+	}
+	return p.caller.Value(key)
+}

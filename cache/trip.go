@@ -1,0 +1,95 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+)
+
+// trip is one call to the server, from begin to end.
+type trip struct {
+	cache  *Cache
+	client valkey.Client
+	ctx    context.Context // the library's: the place, or the caller's own context where that ends sooner than we would
+	place  *place
+}
+
+// begin finds the call a place and starts its time. The call must end the trip, unless there is an error.
+func (c *Cache) begin(ctx context.Context) (trip, error) {
+	if err := ctx.Err(); err != nil {
+		return trip{}, err
+	}
+	client := c.client.Load()
+	if client == nil || !c.breaker.allow() {
+		return trip{}, c.notAllowed()
+	}
+	until := time.Since(start) + c.places.timeout
+	var p *place
+	select {
+	case p = <-c.places.free:
+	default:
+		var err error
+		if p, err = c.await(ctx); err != nil {
+			return trip{}, err
+		}
+	}
+	t := trip{cache: c, client: *client, ctx: ctx, place: p}
+	if asked, limited := ctx.Deadline(); !limited || asked.Sub(start) > until || ctx.Done() == nil {
+		t.ctx = p
+		c.places.open(p, ctx, until)
+	}
+	return t, nil
+}
+
+// await waits for a place, no longer than a call may take.
+func (c *Cache) await(ctx context.Context) (*place, error) {
+	timer := time.NewTimer(c.places.timeout)
+	defer timer.Stop()
+	select {
+	case p := <-c.places.free:
+		if !c.breaker.allow() { // it may have opened while we waited
+			c.places.free <- p
+			return nil, c.notAllowed()
+		}
+		return p, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.DeadlineExceeded)
+	}
+}
+
+func (c *Cache) notAllowed() error {
+	return fmt.Errorf("%w: circuit breaker is %v", ErrUnavailable, c.breaker.State())
+}
+
+// end gives the place back.
+func (t trip) end() { t.cache.places.leave(t.place) }
+
+// gaveUp reports whether the call ended because its caller's time was up. The error does not tell: depending on how the
+// library had sent the command, it is the context's or the connection's.
+func (t trip) gaveUp() bool {
+	if t.ctx == t.place {
+		return t.place.Err() != nil && t.place.left
+	}
+	deadline, _ := t.ctx.Deadline()
+	return !time.Now().Before(deadline)
+}
+
+// translate turns the library's error into ours.
+func (t trip) translate(err error) (verdict, error) {
+	v, translated := translate(err)
+	if v == failing && t.gaveUp() {
+		return unclear, fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
+	return v, translated
+}
+
+// judge translates the error of a single call and tells the breaker.
+func (t trip) judge(err error) error {
+	v, err := t.translate(err)
+	t.cache.breaker.record(v)
+	return err
+}
