@@ -50,8 +50,10 @@ func (r *Raw) fetch(ctx context.Context, f *flight) map[string]landing {
 
 // readRows reads the keys' versions and then their rows into results, and reports whether it could.
 func (r *Raw) readRows(ctx context.Context, keys []string, results map[string]landing) bool {
-	r.loads.Add(1)
-	r.loaded.Add(int64(len(keys)))
+	r.counts.loads.Add(1)
+	r.counts.loaded.Add(int64(len(keys)))
+	r.counts.loading.Add(1)
+	defer r.counts.loading.Add(-1)
 	versions, rows, err := r.readBoth(ctx, keys)
 	if err != nil {
 		maps.Copy(results, failed(keys, err))
@@ -138,7 +140,7 @@ func (r *Raw) offer(ctx context.Context, tickets []cache.Held, keys []string, re
 			continue
 		}
 		if !results[key].exact() {
-			r.refused.Add(1)
+			r.counts.changed.Add(1)
 			continue
 		}
 		e := results[key].entry
@@ -152,7 +154,7 @@ func (r *Raw) offer(ctx context.Context, tickets []cache.Held, keys []string, re
 		case cache.Applied, cache.Superseded: // it holds nothing older than the row
 			settledOn(reply.Server, results, fills[i].Key)
 		case cache.Refused:
-			r.refused.Add(1)
+			r.counts.late.Add(1)
 		case cache.Rejected:
 			r.log.Warn("fill_rejected", zap.String("key", fills[i].Key), zap.Error(reply.Err))
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -103,7 +102,7 @@ type Raw struct {
 	slots *semaphore.Weighted
 	log   *zap.Logger
 
-	hits, misses, loads, loaded, refused atomic.Int64
+	counts counts
 
 	mu      sync.Mutex // guards what follows
 	flights map[string]*flights
@@ -133,7 +132,8 @@ func (r *Raw) Close() {
 
 // Stats returns the reader's counters.
 func (r *Raw) Stats() Stats {
-	return Stats{Hits: r.hits.Load(), Misses: r.misses.Load(), Loads: r.loads.Load(), Loaded: r.loaded.Load(), Refused: r.refused.Load()}
+	c := &r.counts
+	return Stats{Hits: sum(&c.hits), Misses: sum(&c.misses), Loads: c.loads.Load(), Loaded: c.loaded.Load(), Refused: c.changed.Load() + c.late.Load()}
 }
 
 // Payload is what a read found.
@@ -163,7 +163,7 @@ func (r *Raw) Get(ctx context.Context, key string, options ...Option) (Payload, 
 	}
 	if p, useful := r.prove(asked, held); useful {
 		if entry, err := r.hit(ctx, key, asked); err == nil && serves(entry, asked.version(key)) && r.holds(asked, p) {
-			r.hits.Add(1)
+			r.counts.hits[asked.level()].Add(1)
 			return asked.accept(key, served(entry))
 		}
 	}
@@ -175,7 +175,7 @@ func (r *Raw) miss(ctx context.Context, key string, asked demand) (Payload, erro
 	if err := ctx.Err(); err != nil {
 		return Payload{}, err
 	}
-	r.misses.Add(1)
+	r.counts.misses[asked.level()].Add(1)
 	return asked.accept(key, r.load(ctx, []string{key}, asked.fresh())[key])
 }
 
@@ -200,7 +200,7 @@ func (r *Raw) GetMany(ctx context.Context, keys []string, options ...Option) (ma
 	if err := ctx.Err(); err != nil {
 		return got, err
 	}
-	r.misses.Add(int64(len(missing)))
+	r.counts.misses[asked.level()].Add(int64(len(missing)))
 	return got, collect(r.load(ctx, missing, asked.fresh()), missing, asked, got)
 }
 
@@ -225,7 +225,7 @@ func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, held *le
 			absent = append(absent, key)
 		}
 	}
-	r.hits.Add(int64(len(got) + len(unique(absent))))
+	r.counts.hits[asked.level()].Add(int64(len(got) + len(unique(absent))))
 	return unique(missing)
 }
 
