@@ -23,8 +23,8 @@
 // less. While the breaker is open nothing is served near. The other calls never look there.
 //
 // It costs the server memory for each key that it has told of nobody's change yet (tracking-table-max-keys bounds that, at a million), and a message for each
-// change to each process that keeps the key. A read that is not near takes five commands in one round trip. In a cluster NearBytes is the room for each
-// server, and there are up to four connections to each.
+// change to each process that keeps the key. A read of a key that is not near takes five commands in one round trip. There is one
+// connection to a server, not up to four as otherwise, for each would keep the same entries. In a cluster NearBytes is the room for each server.
 //
 // # When Valkey is down
 //

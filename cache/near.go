@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
-	"runtime"
 	"time"
 
 	"github.com/valkey-io/valkey-go"
@@ -59,32 +57,29 @@ func (c *Cache) GetManyNear(ctx context.Context, keys []string) ([]Entry, error)
 	return entries, nil
 }
 
-// share is what one connection keeps of some keys.
-type share struct {
-	gets []valkey.CacheableTTL
-	at   []int // among all keys
+func (t trip) getNear(keys []string, entries []Entry) error {
+	if t.client.Mode() == valkey.ClientModeCluster {
+		return t.getNearEach(keys, entries)
+	}
+	held, err := t.client.DoCache(t.ctx, t.client.B().Mget().Key(keys...).Cache(), t.cache.cfg.nearTTL()).ToArray()
+	if err != nil {
+		return err
+	}
+	return readAll(held, entries)
 }
 
-// getNear asks one connection after the other. Asked for all keys at once the library divides them likewise, but among goroutines, which cost more than what
-// they do where most keys are kept.
-func (t trip) getNear(keys []string, entries []Entry) error {
-	shares := make([]share, 1<<max(t.cache.option.PipelineMultiplex, 0))
-	for i := range shares {
-		shares[i] = share{gets: make([]valkey.CacheableTTL, 0, len(keys)), at: make([]int, 0, len(keys))}
-	}
+// getNearEach asks the servers of a cluster. A key that is not kept costs more than in an MGET.
+func (t trip) getNearEach(keys []string, entries []Entry) error {
+	gets := make([]valkey.CacheableTTL, len(keys))
 	for i, key := range keys {
-		get := t.client.B().Get().Key(key).Cache()
-		of := &shares[int(get.Slot())%len(shares)]
-		of.gets, of.at = append(of.gets, valkey.CT(get, t.cache.cfg.nearTTL())), append(of.at, i)
+		gets[i] = valkey.CT(t.client.B().Get().Key(key).Cache(), t.cache.cfg.nearTTL())
 	}
-	for _, of := range shares {
-		for i, reply := range t.client.DoMultiCache(t.ctx, of.gets...) {
-			if err := reply.NonValkeyError(); err != nil {
-				return err
-			}
-			if raw, err := reply.AsBytes(); err == nil {
-				entries[of.at[i]] = decode(raw)
-			}
+	for i, reply := range t.client.DoMultiCache(t.ctx, gets...) {
+		if err := reply.NonValkeyError(); err != nil {
+			return err
+		}
+		if raw, err := reply.AsBytes(); err == nil {
+			entries[i] = decode(raw)
 		}
 	}
 	return nil
@@ -105,20 +100,9 @@ func nearOptions(cfg Config, option *valkey.ClientOption) error {
 		return errors.New("cache: Tune sets ClientTrackingOptions or NewCacheStoreFn: with NearBytes both are the cache's own")
 	}
 	option.DisableCache = false
-	option.PipelineMultiplex = connections(option.PipelineMultiplex)
-	option.CacheSizeEachConn = cfg.NearBytes >> max(option.PipelineMultiplex, 0)
+	option.PipelineMultiplex = -1 // one connection: each keeps entries of its own, and would keep the same ones again
+	option.CacheSizeEachConn = cfg.NearBytes
 	return nil
-}
-
-// connections is the binary logarithm of how many connections the library makes to a server, each of which has a share of the memory. -1 stands for one alone.
-func connections(multiplex int) int {
-	if multiplex == 0 {
-		multiplex = min(bits.Len(uint(runtime.GOMAXPROCS(0)))-1, 2)
-	}
-	if multiplex == 0 {
-		return -1
-	}
-	return multiplex
 }
 
 func (c Config) nearTTL() time.Duration { return orDefault(c.NearTTL, 5*time.Second) }

@@ -52,11 +52,16 @@ func (t trip) getMany(keys []string, entries []Entry) error {
 // getAll asks the one server that there is.
 func (t trip) getAll(keys []string, entries []Entry) error {
 	held, err := t.client.Do(t.ctx, t.client.B().Mget().Key(keys...).Build()).ToArray()
-	if err == nil && len(held) != len(keys) {
-		err = fmt.Errorf("the server replied to MGET of %d keys with %d values", len(keys), len(held))
-	}
 	if err != nil {
 		return err
+	}
+	return readAll(held, entries)
+}
+
+// readAll reads the reply to an MGET.
+func readAll(held []valkey.ValkeyMessage, entries []Entry) error {
+	if len(held) != len(entries) {
+		return fmt.Errorf("the server replied to MGET of %d keys with %d values", len(entries), len(held))
 	}
 	for i := range held {
 		entries[i] = entryOf(&held[i])
