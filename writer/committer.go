@@ -134,6 +134,7 @@ func failAll(group []*queued, err error) {
 // finish settles a committed group while the committer goes on with the next.
 func (w *Writer) finish(group []*queued) {
 	w.work.Go(func() {
+		w.counts.groups.Observe(float64(len(group)))
 		records, of := distinct(group)
 		result, open := w.settle(context.Background(), committed{records, group[0].strict})
 		waiting := slices.DeleteFunc(group, func(q *queued) bool {

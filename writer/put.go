@@ -66,9 +66,9 @@ func (w *Writer) Put(ctx context.Context, put Put) (Result, error) {
 	}
 	select {
 	case <-q.done:
-		return q.result, q.err
+		return q.result, w.counts.ended(q.err)
 	case <-ctx.Done():
-		return Result{}, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
+		return Result{}, w.counts.ended(fmt.Errorf("%w: %w", ErrUnknown, ctx.Err()))
 	}
 }
 

@@ -20,6 +20,7 @@ func (w *Writer) settle(ctx context.Context, c committed) (Result, []lease.Versi
 	for i, r := range records {
 		changes[i] = cache.Change{Key: r.Key, Version: r.Version, Kind: kinds[r.Kind], Payload: r.Payload, TTL: r.TTL, Allocate: r.Allocate}
 	}
+	began := time.Now()
 	replies := w.cache.Apply(ctx, changes...)
 	w.allocate(ctx, changes, replies)
 	result := Result{Keys: make([]KeyResult, len(records))}
@@ -27,6 +28,7 @@ func (w *Writer) settle(ctx context.Context, c committed) (Result, []lease.Versi
 		result.Keys[i] = KeyResult{Key: r.Key, Version: r.Version, Outcome: outcome(replies[i]), Err: replies[i].Err}
 		w.settler.add(r.Key, r.Version, replies[i])
 	}
+	w.counts.applied(result, began)
 	return result, w.open(c, replies)
 }
 

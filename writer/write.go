@@ -65,7 +65,7 @@ func (w *Writer) Write(ctx context.Context, do func(ctx context.Context, tx *Tx)
 		done, err = w.commit(ctx, do, changes)
 		return err
 	})
-	if err != nil {
+	if w.counts.ended(err) != nil {
 		return Result{}, err
 	}
 	result, open := w.settle(ctx, done)

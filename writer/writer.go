@@ -99,6 +99,7 @@ type Writer struct {
 	cache   *cache.Cache
 	log     *zap.Logger
 	settler *settler
+	counts  counts
 	strict  atomic.Pointer[outbox.Strict] // which keys are; Postgres refuses what is out of date
 	reading sync.Mutex                    // held by whoever reads them
 	behind  chan struct{}                 // they are out of date
@@ -122,7 +123,7 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 	if err := outbox.Check(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	w := &Writer{cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, puts: make(chan *queued), stop: make(chan struct{}), behind: make(chan struct{}, 1),
+	w := &Writer{counts: newCounts(), cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, puts: make(chan *queued), stop: make(chan struct{}), behind: make(chan struct{}, 1),
 		alone: make(chan struct{}, cfg.committers()), waiting: make(chan struct{}, cfg.committers())}
 	if w.log == nil {
 		w.log = zap.NewNop()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
@@ -24,7 +25,9 @@ import (
 	"github.com/tidelock-cache/tidelock/internal/ops"
 	"github.com/tidelock-cache/tidelock/internal/rig"
 	"github.com/tidelock-cache/tidelock/internal/stacktest"
+	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/migrations"
+	"github.com/tidelock-cache/tidelock/reader"
 	"github.com/tidelock-cache/tidelock/relay"
 	"github.com/tidelock-cache/tidelock/writer"
 )
@@ -80,12 +83,14 @@ func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	db, conn, valkey := rig.DB(t), rig.NATS(t, stacktest.NATS(t).URL()), rig.Cache(t, stacktest.OwnValkey(t).URL())
 	r, _ := rig.Relay(t, relay.Config{DB: db, Cache: valkey, NATS: conn, Stream: "METRICS", AuditPause: 10 * time.Millisecond, Log: rig.Log(t)})
-	server, err := ops.Listen(t.Context(), "127.0.0.1:0", relayHandler(r, db, valkey, conn), zap.NewNop())
+	client := use(t, db, valkey, conn)
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(append(client, r.Collector())...)
+	server, err := ops.Listen(t.Context(), "127.0.0.1:0", ops.Handler(registry, nil), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	put(t, db, valkey)
 	var families map[string]*dto.MetricFamily
 	stacktest.Eventually(t, patience, func() bool {
 		families = scrape(t, server.Addr)
@@ -95,7 +100,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		})
 	}, "the cache is trusted")
 	table := documentedMetrics(t)
-	for _, name := range described(r.Collector()) {
+	for _, name := range described(append(client, r.Collector())...) {
 		if _, there := table[name]; !there {
 			t.Errorf("%s is not in docs/metrics.md", name)
 		}
@@ -114,13 +119,28 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// put writes a key.
-func put(t *testing.T, db *pgxpool.Pool, valkey *cache.Cache) {
+// use writes a key and reads it, and returns what counts that.
+func use(t *testing.T, db *pgxpool.Pool, valkey *cache.Cache, conn *nats.Conn) []prometheus.Collector {
 	t.Helper()
 	w := rig.Writer(t, writer.Config{DB: db, Cache: valkey})
 	if _, err := w.Put(t.Context(), writer.Put{Key: "metrics", SQL: "SELECT 'value'::text"}); err != nil {
 		t.Fatal(err)
 	}
+	leases, err := lease.NewClient(lease.Config{DB: db, NATS: conn, Log: rig.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(leases.Close)
+	load := func(context.Context, []string) (map[string][]byte, error) { return nil, nil }
+	reads, err := reader.NewRaw(reader.Config{Cache: valkey, DB: db, Load: load, Leases: leases})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(reads.Close)
+	if p, err := reads.Get(t.Context(), "metrics"); err != nil || !p.Hit {
+		t.Fatalf("reading what was written: %+v, %v", p, err)
+	}
+	return []prometheus.Collector{w.Collector(), reads.Collector(), valkey.Collector(), leases.Collector()}
 }
 
 // compare holds a family against its row.
