@@ -30,6 +30,9 @@ func (c *Cache) GetNear(ctx context.Context, key string) (Entry, error) {
 		reply = trip.client.Do(trip.ctx, trip.client.B().Get().Key(key).Build())
 	}
 	raw, err := reply.AsBytes()
+	if reply.IsCacheHit() { // it says nothing of the server
+		return decode(raw), nil
+	}
 	if err = trip.judge(err); err != nil {
 		return Entry{}, err
 	}
@@ -47,9 +50,12 @@ func (c *Cache) GetManyNear(ctx context.Context, keys []string) ([]Entry, error)
 	}
 	defer trip.end()
 	entries := make([]Entry, len(keys))
-	err = trip.getNear(keys, entries)
+	asked, err := trip.getNear(keys, entries)
 	if trip.others(err) {
-		err = trip.getMany(keys, entries)
+		asked, err = true, trip.getMany(keys, entries)
+	}
+	if err == nil && !asked {
+		return entries, nil
 	}
 	if err = trip.judge(err); err != nil {
 		return nil, err
@@ -57,32 +63,37 @@ func (c *Cache) GetManyNear(ctx context.Context, keys []string) ([]Entry, error)
 	return entries, nil
 }
 
-func (t trip) getNear(keys []string, entries []Entry) error {
+// getNear reports whether the server was asked at all: what is near says nothing of it.
+func (t trip) getNear(keys []string, entries []Entry) (asked bool, err error) {
 	if t.client.Mode() == valkey.ClientModeCluster {
 		return t.getNearEach(keys, entries)
 	}
 	held, err := t.client.DoCache(t.ctx, t.client.B().Mget().Key(keys...).Cache(), t.cache.cfg.nearTTL()).ToArray()
 	if err != nil {
-		return err
+		return true, err
 	}
-	return readAll(held, entries)
+	for i := range held {
+		asked = asked || !held[i].IsCacheHit()
+	}
+	return asked, readAll(held, entries)
 }
 
 // getNearEach asks the servers of a cluster. A key that is not kept costs more than in an MGET.
-func (t trip) getNearEach(keys []string, entries []Entry) error {
+func (t trip) getNearEach(keys []string, entries []Entry) (asked bool, err error) {
 	gets := make([]valkey.CacheableTTL, len(keys))
 	for i, key := range keys {
 		gets[i] = valkey.CT(t.client.B().Get().Key(key).Cache(), t.cache.cfg.nearTTL())
 	}
 	for i, reply := range t.client.DoMultiCache(t.ctx, gets...) {
 		if err := reply.NonValkeyError(); err != nil {
-			return err
+			return true, err
 		}
+		asked = asked || !reply.IsCacheHit()
 		if raw, err := reply.AsBytes(); err == nil {
 			entries[i] = decode(raw)
 		}
 	}
-	return nil
+	return asked, nil
 }
 
 // others reports whether a call has ended with an error that is not its own: it had joined somebody else's, who gave up or whose connection was lost.

@@ -196,3 +196,32 @@ func TestNearInCluster(t *testing.T) {
 		return true
 	}, "all changes are heard of")
 }
+
+// TestNearHitsSayNothingOfTheServer has a server that hangs: hits that are near must not make the breaker believe that it answers.
+func TestNearHitsSayNothingOfTheServer(t *testing.T) {
+	t.Parallel()
+	const failures = 3
+	server := stacktest.OwnValkey(t)
+	b := on(t, server.URL(), near, func(c *cache.Config) { c.Timeout, c.BreakerFailures = 200*time.Millisecond, failures })
+	keys := []string{"a", "b"}
+	for _, key := range keys {
+		b.put(t, key, "tl1 V 5\nv")
+		_, err := b.GetNear(t.Context(), key)
+		must(t, err)
+	}
+	must(t, server.Pause())
+	for range failures {
+		if e, err := b.GetNear(t.Context(), "a"); err != nil || !e.Hit() {
+			t.Fatalf("near: %+v, %v", e, err)
+		}
+		if many, err := b.GetManyNear(t.Context(), keys); err != nil || !many[0].Hit() || !many[1].Hit() {
+			t.Fatalf("near: %+v, %v", many, err)
+		}
+		if _, err := b.Get(t.Context(), "a"); !errors.Is(err, cache.ErrUnavailable) {
+			t.Fatalf("far: %v", err)
+		}
+	}
+	if state := b.Breaker(); state == cache.Closed {
+		t.Errorf("after %d calls without an answer the breaker is %v", failures, state)
+	}
+}

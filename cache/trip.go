@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +37,7 @@ func (c *Cache) begin(ctx context.Context) (trip, error) {
 		}
 	}
 	t := trip{cache: c, client: *client, ctx: ctx, place: p}
-	if asked, limited := ctx.Deadline(); !limited || asked.Sub(start) > until || ctx.Done() == nil {
+	if asked, limited := ctx.Deadline(); !limited || time.Until(asked) > c.places.timeout || ctx.Done() == nil {
 		t.ctx = p
 		c.places.open(p, ctx, until)
 	}
@@ -81,6 +82,9 @@ func (t trip) gaveUp() bool {
 // translate turns the library's error into ours.
 func (t trip) translate(err error) (verdict, error) {
 	v, translated := translate(err)
+	if errors.Is(err, context.Canceled) && t.ctx.Err() == nil { // somebody else's call, who made the connection that this one waited for
+		return unclear, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
 	if v == failing && t.gaveUp() {
 		return unclear, fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
