@@ -74,7 +74,14 @@ func (r *Relay) handle(ctx context.Context, message jetstream.Msg) error {
 	if err := r.settle(bounded, claims); err != nil {
 		return err
 	}
-	return message.Ack()
+	if err := message.Ack(); err != nil {
+		return err
+	}
+	select {
+	case r.freed <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // settle brings a chunk's records to the cache: tickets first, then Postgres, then the cache. The order is the rule: what

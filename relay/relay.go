@@ -115,6 +115,8 @@ type Relay struct {
 	js  jetstream.JetStream
 	log *zap.Logger
 
+	freed chan struct{} // a consumer is done with a chunk
+
 	mu   sync.Mutex // guards kept
 	kept []outbox.Settled
 
@@ -130,7 +132,7 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing JetStream: %w", err)
 	}
-	r := &Relay{cfg: cfg, js: js, log: cfg.Log}
+	r := &Relay{cfg: cfg, js: js, log: cfg.Log, freed: make(chan struct{}, 1)}
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}
