@@ -6,6 +6,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/rig"
+	"github.com/tidelock-cache/tidelock/internal/stacktest"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/relay"
 )
@@ -96,7 +97,41 @@ func TestSupersededOnItsWay(t *testing.T) {
 	gate.Open()
 	s.drained()
 	s.holds(key, "two")
-	if got := r.Stats(); got.Superseded == 0 || got.Settled != 0 {
+	if got := r.Stats(); got.Taken != 1 || got.Settled != 1 {
 		t.Errorf("the counters are %+v", got)
 	}
+}
+
+// TestHotKey supersedes each record of a key before the relay reads it, while its writers do not reach the cache and the latest is never due. The entry
+// from before must not be served for as long as that goes on.
+func TestHotKey(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	key := s.key("a")
+	s.seed(key, 1, "old")
+	db, gate := rig.Gated(t, s.db, rig.Before, readSQL)
+	s.record(set(key, "one"))
+	r, _ := s.run(func(cfg *relay.Config) { cfg.DB = db })
+	await(t, gate.Reached(), "the relay reads the record")
+	s.recordWithin(time.Hour, set(key, "two"))
+	gate.Open()
+	stacktest.Eventually(t, patience, func() bool { return r.Stats().Settled == 1 }, "the first record is settled")
+	if e := s.entry(key); e.Hit() {
+		t.Errorf("the cache holds %q of version %d", e.Payload, e.Version)
+	}
+	if left := len(s.pending()); left != 1 {
+		t.Errorf("%d records are left, want the one in its grace", left)
+	}
+}
+
+// TestLatestIsTakenBeforeItIsDue has a record be due whose key has a newer one in its grace.
+func TestLatestIsTakenBeforeItIsDue(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	key := s.key("a")
+	s.record(set(key, "one"))
+	s.recordWithin(time.Hour, set(key, "two"))
+	s.run()
+	s.drained()
+	s.holds(key, "two")
 }

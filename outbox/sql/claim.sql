@@ -1,18 +1,26 @@
 -- What becomes of the records that claim_due.sql or claim_named.sql has found: those that are their key's latest are leased for $2. Those whose
--- key has a newer version are deleted once that one is settled; until then they stay as they are, for they tell since when the key is not settled.
+-- key has a newer version are deleted once that one is settled; until then they stay as they are, for they tell since when the key is not settled, and
+-- that one is leased in their place, due or not: the latest of a key that is written all the time is never due before it is superseded.
 -- It need not wait for the disk: what a crash takes back is done again, and harmless.
 -- Replies with the claims, and in a last row, without a key, with how many records were looked at, and with the place of the last of them.
 -- No table is joined: whatever Postgres believes of the size of its tables, each row is looked up by an index.
 ), judged AS MATERIALIZED (
     SELECT due.*, (SELECT v.version FROM tidelock.versions v WHERE v.key = due.key LIMIT 1) AS latest FROM due
+), newer AS MATERIALIZED (
+    SELECT version, key, kind, allocate, octet_length(payload) AS size FROM tidelock.outbox
+    WHERE version = ANY (ARRAY(SELECT DISTINCT latest FROM judged WHERE latest <> version))
+      AND aside IS NULL AND (attempts = 0 OR due_at <= now())
+    FOR UPDATE SKIP LOCKED
+), taken AS MATERIALIZED (
+    SELECT version, key, kind, allocate, size FROM judged WHERE latest = version UNION SELECT * FROM newer
 ), retired AS (
     DELETE FROM tidelock.outbox WHERE version = ANY (ARRAY(
         SELECT version FROM judged WHERE latest IS DISTINCT FROM version
             AND (SELECT 1 FROM tidelock.outbox n WHERE n.version = latest AND n.aside IS NULL LIMIT 1) IS NULL))
 ), leased AS (
     UPDATE tidelock.outbox SET due_at = clock_timestamp() + $2::interval, attempts = attempts + 1
-    WHERE version = ANY (ARRAY(SELECT version FROM judged WHERE latest = version))
+    WHERE version = ANY (ARRAY(SELECT version FROM taken))
 )
-SELECT version, key, allocate AND kind <> 'invalidate', coalesce(size, 0), NULL FROM judged WHERE latest = version
+SELECT version, key, allocate AND kind <> 'invalidate', coalesce(size, 0), NULL FROM taken
 UNION ALL
 (SELECT version, NULL, false, (SELECT count(*) FROM judged), due_at FROM judged ORDER BY due_at, version LIMIT 1)
