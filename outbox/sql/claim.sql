@@ -6,17 +6,20 @@
 -- No table is joined: whatever Postgres believes of the size of its tables, each row is looked up by an index.
 ), judged AS MATERIALIZED (
     SELECT due.*, (SELECT v.version FROM tidelock.versions v WHERE v.key = due.key LIMIT 1) AS latest FROM due
+), waits AS MATERIALIZED (
+    SELECT version FROM tidelock.outbox
+    WHERE version = ANY (ARRAY(SELECT DISTINCT latest FROM judged WHERE latest <> version)) AND aside IS NULL
 ), newer AS MATERIALIZED (
     SELECT version, key, kind, allocate, octet_length(payload) AS size FROM tidelock.outbox
-    WHERE version = ANY (ARRAY(SELECT DISTINCT latest FROM judged WHERE latest <> version))
+    WHERE version = ANY (ARRAY(SELECT version FROM waits WHERE version NOT IN (SELECT version FROM judged)))
       AND aside IS NULL AND (attempts = 0 OR due_at <= now())
     FOR UPDATE SKIP LOCKED
 ), taken AS MATERIALIZED (
-    SELECT version, key, kind, allocate, size FROM judged WHERE latest = version UNION SELECT * FROM newer
+    SELECT version, key, kind, allocate, size FROM judged WHERE latest = version UNION ALL SELECT * FROM newer
 ), retired AS (
     DELETE FROM tidelock.outbox WHERE version = ANY (ARRAY(
         SELECT version FROM judged WHERE latest IS DISTINCT FROM version
-            AND (SELECT 1 FROM tidelock.outbox n WHERE n.version = latest AND n.aside IS NULL LIMIT 1) IS NULL))
+            AND (latest NOT IN (SELECT version FROM waits)) IS NOT FALSE))
 ), leased AS (
     UPDATE tidelock.outbox SET due_at = clock_timestamp() + $2::interval, attempts = attempts + 1
     WHERE version = ANY (ARRAY(SELECT version FROM taken))
