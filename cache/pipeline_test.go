@@ -3,6 +3,7 @@ package cache_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -87,6 +88,39 @@ func TestScriptsLost(t *testing.T) {
 			}
 			return
 		default:
+		}
+	}
+}
+
+// TestForbiddenKeyAmongMany holds that a key which the server does not let us touch spoils nothing for those that go with it, also where there are more
+// than go in one command, and that all replies name the server.
+func TestForbiddenKeyAmongMany(t *testing.T) {
+	t.Parallel()
+	server := stacktest.OwnValkey(t)
+	b := on(t, server.URL())
+	b.cmd(t, "ACL", "SETUSER", "limited", "on", ">secret", "+@all", "~tidelock:*", "~ours:*")
+	limited := on(t, strings.Replace(server.URL(), "://", "://limited:secret@", 1))
+	const many, forbidden = 150, 70
+	keys, changes := make([]string, many), make([]cache.Change, many)
+	for i := range keys {
+		keys[i] = fmt.Sprint("ours:", i)
+		if i == forbidden {
+			keys[i] = "theirs"
+		}
+		changes[i] = value(keys[i], 6, "new")
+	}
+	for i, held := range limited.TicketHeaders(t.Context(), keys) {
+		if (held.Err != nil) != (i == forbidden) {
+			t.Errorf("the ticket of %s is %+v", keys[i], held)
+		}
+		changes[i].Ticket = held.Ticket
+	}
+	for i, r := range limited.Apply(t.Context(), changes...) {
+		if i == forbidden && r.Outcome != cache.Failed || i != forbidden && r.Outcome != cache.Applied {
+			t.Errorf("%s is %+v", keys[i], r)
+		}
+		if r.Server == "" {
+			t.Errorf("the reply for %s names no server", keys[i])
 		}
 	}
 }

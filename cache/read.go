@@ -126,7 +126,11 @@ func (c *Cache) ticket(ctx context.Context, keys []string, last int) []Held {
 		calls[i] = call{key: key, args: []string{rand.Text(), ttl, strconv.Itoa(last)}}
 	}
 	var worst verdict
-	results, _ := ticketScript.run(trip.ctx, trip.client, calls, askNone)
+	script := ticketScript
+	if last < 0 {
+		script = script.singly()
+	}
+	results, _ := script.run(trip.ctx, trip.client, calls, askNone)
 	for i, result := range results {
 		raw, err := result.AsBytes()
 		v, err := trip.translate(err)

@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -95,6 +96,21 @@ func TestNoMemory(t *testing.T) {
 			}
 		})
 	}
+	t.Run("many in one call", func(t *testing.T) {
+		changes := make([]cache.Change, 10)
+		for i := range changes {
+			changes[i] = value(b.key(t.Name()+strconv.Itoa(i)), 6, "new")
+			b.put(t, changes[i].Key, "tl1 V 5\nold")
+		}
+		b.full(t, true)
+		replies := b.Apply(t.Context(), changes...)
+		b.full(t, false)
+		for i, reply := range replies {
+			if got := b.bytes(t, changes[i].Key); reply.Outcome != cache.Dropped || got != "" {
+				t.Errorf("the change %d: %+v, and %q is left", i, reply, got)
+			}
+		}
+	})
 	t.Run("ticket", func(t *testing.T) {
 		b.full(t, true)
 		defer b.full(t, false)

@@ -104,12 +104,16 @@ func one(t testing.TB, db sender, key string) int64 {
 // take claims what is due and returns the versions in the order in which they came.
 func take(t testing.TB, db outbox.DB, limit int, lease time.Duration) (versions []int64, seen int) {
 	t.Helper()
-	claims, seen, err := outbox.Take(t.Context(), db, limit, lease)
+	taken, err := outbox.Take(t.Context(), db, outbox.Place{}, limit, lease)
 	must(t, err)
-	for _, c := range claims {
+	return versionsOf(taken), taken.Seen
+}
+
+func versionsOf(taken outbox.Taken) (versions []int64) {
+	for _, c := range taken.Claims {
 		versions = append(versions, c.Version)
 	}
-	return versions, seen
+	return versions
 }
 
 func pending(t testing.TB, db outbox.DB) []int64 {

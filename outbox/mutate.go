@@ -32,7 +32,7 @@ func mutateFloor(sql string) string {
 }
 
 func mutateClaim(sql string) string {
-	return mutant.Text("superseded-waits", sql, "NOT EXISTS (SELECT 1 FROM tidelock.outbox n WHERE n.version = v.version AND n.aside IS NULL)", "true")
+	return mutant.Text("superseded-waits", sql, "(latest NOT IN (SELECT version FROM waits)) IS NOT FALSE", "true")
 }
 
 func mutateHorizon(sql string) string {

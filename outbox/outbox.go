@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -115,7 +116,10 @@ func Latest(ctx context.Context, db DB, keys []string) (map[string]int64, error)
 
 // Check returns ErrNoSchema unless the schema is there.
 func Check(ctx context.Context, db DB) error {
-	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.strict WHERE false)`)
+	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.strict WHERE false)`, planned)
+	if err != nil && strings.Contains(err.Error(), "disabled description cache") {
+		return fmt.Errorf("the pool has description_cache_capacity=0: leave it at its default, for some statements are described once and planned each time: %w", err)
+	}
 	return wrap("checking the schema", err)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 var (
@@ -42,42 +43,67 @@ type Claim struct {
 	Size     int // of the payload, bytes
 }
 
-// Take claims up to limit due records for the length of lease: nobody else gets them until then. Of each key it claims the latest; the rest is
-// deleted once that one is settled. It returns the claims, and how many records it looked at: limit means there may be more.
-func Take(ctx context.Context, db DB, limit int, lease time.Duration) ([]Claim, int, error) {
-	rows, err := db.Query(ctx, claimDueText, limit, lease)
+// Place is how far a walk through what is due has come. The zero Place is its beginning.
+type Place struct {
+	due     time.Time
+	version int64
+}
+
+// Taken is what a claim found.
+type Taken struct {
+	// Claims are the records that are their key's latest. Nobody else gets them until their lease ends.
+	Claims []Claim
+	// Seen is how many records were looked at. The rest of them is superseded; it is deleted once the key's latest is settled.
+	Seen int
+	// Next is where the walk goes on.
+	Next Place
+}
+
+// Take claims for the length of lease what is their key's latest of up to limit due records, from a place of a walk on that goes from
+// the newest to the oldest. Seen is limit if there may be more.
+func Take(ctx context.Context, db DB, from Place, limit int, lease time.Duration) (Taken, error) {
+	due := pgtype.Timestamptz{Time: from.due, Valid: true}
+	if from == (Place{}) {
+		due.InfinityModifier = pgtype.Infinity
+	}
+	rows, err := db.Query(ctx, claimDueText, planned, limit, lease, due, from.version)
 	return collectClaims(rows, err)
 }
 
 // TakeNamed claims these records, whether they are due or not: their writer knows that its own try has failed. Those that a relay has
 // already are left to it.
-func TakeNamed(ctx context.Context, db DB, versions []int64, lease time.Duration) ([]Claim, int, error) {
-	rows, err := db.Query(ctx, claimNamedText, sorted(versions), lease)
+func TakeNamed(ctx context.Context, db DB, versions []int64, lease time.Duration) (Taken, error) {
+	rows, err := db.Query(ctx, claimNamedText, planned, sorted(versions), lease)
 	return collectClaims(rows, err)
 }
 
-func collectClaims(rows pgx.Rows, err error) ([]Claim, int, error) {
+// planned has Postgres plan a statement each time for the tables as they are. A plan that was kept from when the outbox was empty would read
+// all of it once it has a million records.
+const planned = pgx.QueryExecModeCacheDescribe
+
+func collectClaims(rows pgx.Rows, err error) (t Taken, _ error) {
 	if err != nil {
-		return nil, 0, wrap("claiming records", err)
+		return t, wrap("claiming records", err)
 	}
-	var claims []Claim
 	var c Claim
-	var superseded bool
-	seen := 0
-	_, err = pgx.ForEachRow(rows, []any{&c.Version, &c.Key, &c.Allocate, &c.Size, &superseded}, func() error {
-		seen++
-		if !superseded {
-			claims = append(claims, c)
+	var key *string
+	var due *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&c.Version, &key, &c.Allocate, &c.Size, &due}, func() error {
+		if key == nil {
+			t.Seen, t.Next = c.Size, Place{due: *due, version: c.Version}
+			return nil
 		}
+		c.Key = *key
+		t.Claims = append(t.Claims, c)
 		return nil
 	})
-	return claims, seen, wrap("claiming records", err)
+	return t, wrap("claiming records", err)
 }
 
 // Read returns those of the records that are still there, each with the word whether it is superseded. A consumer calls it
 // after it has taken its tickets: this read is what makes the fill of an empty entry safe.
 func Read(ctx context.Context, db DB, versions []int64) ([]Record, error) {
-	rows, err := db.Query(ctx, readSQL, versions)
+	rows, err := db.Query(ctx, readSQL, planned, versions)
 	if err != nil {
 		return nil, wrap("reading records", err)
 	}
@@ -104,7 +130,7 @@ type Settled struct {
 // settles them again on the right server.
 func Retire(ctx context.Context, db DB, settled []Settled) (int64, error) {
 	versions, keys, servers, _ := columnsOfSettled(settled)
-	tag, err := db.Exec(ctx, retireText, versions, keys, servers)
+	tag, err := db.Exec(ctx, retireText, planned, versions, keys, servers)
 	return tag.RowsAffected(), wrap("retiring records", err)
 }
 
@@ -115,7 +141,7 @@ func Lost(ctx context.Context, db DB, settled []Settled) ([]Settled, error) {
 	for i, s := range settled {
 		keys[i], versions[i] = s.Key, s.Version
 	}
-	rows, err := db.Query(ctx, lostSQL, keys, versions)
+	rows, err := db.Query(ctx, lostSQL, planned, keys, versions)
 	if err != nil {
 		return nil, wrap("looking for lost changes", err)
 	}
@@ -146,7 +172,7 @@ func columnsOfSettled(settled []Settled) (versions []int64, keys, servers, reaso
 
 // Release gives claimed records back; they are due again after the delay.
 func Release(ctx context.Context, db DB, versions []int64, after time.Duration) error {
-	_, err := db.Exec(ctx, releaseSQL, sorted(versions), after)
+	_, err := db.Exec(ctx, releaseSQL, planned, sorted(versions), after)
 	return wrap("releasing records", err)
 }
 
@@ -154,6 +180,6 @@ func Release(ctx context.Context, db DB, versions []int64, after time.Duration) 
 // the cache; like Retire it passes over what was settled on another server than the one on record.
 func SetAside(ctx context.Context, db DB, settled []Settled) error {
 	versions, keys, servers, reasons := columnsOfSettled(settled)
-	_, err := db.Exec(ctx, setAsideText, versions, keys, servers, reasons)
+	_, err := db.Exec(ctx, setAsideText, planned, versions, keys, servers, reasons)
 	return wrap("setting records aside", err)
 }

@@ -54,7 +54,7 @@ func TestClaimsSayWhatTheRelayNeeds(t *testing.T) {
 	db := rig.DB(t)
 	records := everyKind()
 	versions := add(t, db, 0, records...)
-	claims, _, err := outbox.Take(t.Context(), db, 10, time.Hour)
+	taken, err := outbox.Take(t.Context(), db, outbox.Place{}, 10, time.Hour)
 	must(t, err)
 	want := []outbox.Claim{
 		{Version: versions[0], Key: "z", Allocate: true, Size: 3},
@@ -63,27 +63,57 @@ func TestClaimsSayWhatTheRelayNeeds(t *testing.T) {
 		{Version: versions[3], Key: "m"},
 	}
 	for _, w := range want {
-		if !slices.Contains(claims, w) {
-			t.Errorf("claims %+v lack %+v", claims, w)
+		if !slices.Contains(taken.Claims, w) {
+			t.Errorf("claims %+v lack %+v", taken.Claims, w)
 		}
 	}
 }
 
-func TestOldestDueFirst(t *testing.T) {
+// TestWalk has a walk meet each record once, from the one due latest on, though many are due at the same time.
+func TestWalk(t *testing.T) {
 	t.Parallel()
 	db := rig.DB(t)
-	var versions []int64
-	for i, ago := range []int{20, 50, 10, 40, 30} {
+	var want []int64
+	for i, ago := range []int{50, 40, 40, 40, 40, 40, 30, 10, 20} {
 		v := one(t, db, fmt.Sprint("k", i))
-		exec(t, db, "UPDATE tidelock.outbox SET due_at = now() - make_interval(secs => $2) WHERE version = $1", v, ago)
-		versions = append(versions, v)
+		exec(t, db, "UPDATE tidelock.outbox SET due_at = current_date - make_interval(secs => $2) WHERE version = $1", v, ago)
+		want = append(want, v)
 	}
-	for _, want := range [][]int64{{versions[1], versions[3]}, {versions[4], versions[0]}, {versions[2]}, nil} {
-		got, seen := take(t, db, 2, time.Hour)
-		sameSet(t, "claimed", got, want)
-		if seen != len(want) {
-			t.Errorf("looked at %d records, want %d", seen, len(want))
+	want[7], want[8] = want[8], want[7]
+	slices.Reverse(want)
+	var place outbox.Place
+	for len(want) > 0 {
+		taken, err := outbox.Take(t.Context(), db, place, 2, time.Hour)
+		must(t, err)
+		n := min(2, len(want))
+		sameSet(t, "claimed", versionsOf(taken), want[:n])
+		if taken.Seen != n {
+			t.Errorf("looked at %d records, want %d", taken.Seen, n)
 		}
+		place, want = taken.Next, want[n:]
+	}
+	if taken, err := outbox.Take(t.Context(), db, place, 2, time.Hour); taken.Seen != 0 || err != nil {
+		t.Errorf("at the end of the walk: %+v, %v", taken, err)
+	}
+}
+
+// TestWalkPassesWhatWaits: a record that waits for its key's latest to be settled is in nobody's way.
+func TestWalkPassesWhatWaits(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	other := one(t, db, "b")
+	for range 5 {
+		one(t, db, "a")
+	}
+	var got []int64
+	var place outbox.Place
+	for range 3 {
+		taken, err := outbox.Take(t.Context(), db, place, 2, time.Hour)
+		must(t, err)
+		got, place = append(got, versionsOf(taken)...), taken.Next
+	}
+	if !slices.Contains(got, other) {
+		t.Errorf("claimed %v, want also %d, the oldest", got, other)
 	}
 }
 
@@ -97,19 +127,16 @@ func TestNotDue(t *testing.T) {
 		t.Errorf("claimed %v of %d, want none", got, seen)
 	}
 	named := func() (versions []int64, seen int) {
-		claims, seen, err := outbox.TakeNamed(t.Context(), db, []int64{old, inGrace, aside, 1 << 40}, time.Hour)
+		taken, err := outbox.TakeNamed(t.Context(), db, []int64{old, inGrace, aside, 1 << 40}, time.Hour)
 		must(t, err)
-		for _, c := range claims {
-			versions = append(versions, c.Version)
-		}
-		return versions, seen
+		return versionsOf(taken), taken.Seen
 	}
 	got, seen := named()
 	if sameSet(t, "claimed by name", got, []int64{inGrace}); seen != 2 {
 		t.Errorf("looked at %d records, want the superseded one and the latest", seen)
 	}
-	if got, seen := named(); seen != 0 {
-		t.Errorf("claimed %v of %d, which are a relay's already", got, seen)
+	if got, seen := named(); len(got) != 0 || seen != 1 {
+		t.Errorf("claimed %v of %d, where the latest is a relay's already", got, seen)
 	}
 }
 
@@ -172,17 +199,15 @@ func TestNoRecordIsTakenTwice(t *testing.T) {
 	for range takers {
 		work.Go(func() {
 			for {
-				claims, seen, err := outbox.Take(t.Context(), db, 17, time.Hour)
+				taken, err := outbox.Take(t.Context(), db, outbox.Place{}, 17, time.Hour)
 				if err != nil {
 					t.Errorf("taking: %v", err)
 				}
-				if seen == 0 {
+				if taken.Seen == 0 {
 					return // the rest is in the hands of the others
 				}
 				mu.Lock()
-				for _, c := range claims {
-					all = append(all, c.Version)
-				}
+				all = append(all, versionsOf(taken)...)
 				mu.Unlock()
 			}
 		})

@@ -74,7 +74,14 @@ func (r *Relay) handle(ctx context.Context, message jetstream.Msg) error {
 	if err := r.settle(bounded, claims); err != nil {
 		return err
 	}
-	return message.Ack()
+	if err := message.Ack(); err != nil {
+		return err
+	}
+	select {
+	case r.freed <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // settle brings a chunk's records to the cache: tickets first, then Postgres, then the cache. The order is the rule: what
@@ -91,21 +98,7 @@ func (r *Relay) settle(ctx context.Context, claims []outbox.Claim) error {
 	if mutant.On("relay-ticket-before-read") {
 		tickets = r.tickets(ctx, claims)
 	}
-	var superseded []int64
-	var live []outbox.Record
-	for _, record := range records {
-		if record.Superseded && !mutant.On("relay-skip-superseded") {
-			superseded = append(superseded, record.Version)
-			continue
-		}
-		live = append(live, record)
-	}
-	if len(superseded) > 0 {
-		if err := outbox.Release(ctx, r.cfg.DB, superseded, 0); err != nil { // who claims them next deletes them, or puts them off
-			return err
-		}
-	}
-	return r.close(ctx, live, r.cfg.Cache.Apply(ctx, changes(live, tickets)...))
+	return r.close(ctx, records, r.cfg.Cache.Apply(ctx, changes(records, tickets)...))
 }
 
 func (r *Relay) tickets(ctx context.Context, claims []outbox.Claim) map[string]cache.Held {
@@ -131,10 +124,16 @@ var kinds = map[outbox.Kind]cache.Kind{
 	outbox.Invalidate: cache.Placeholder,
 }
 
+// changes are what the records make of their entries. One that is superseded by now invalidates what is older, and so is settled without its value: the
+// next may be superseded just as soon, and what it is superseded by may be long in coming.
 func changes(records []outbox.Record, tickets map[string]cache.Held) []cache.Change {
 	all := make([]cache.Change, len(records))
 	for i, r := range records {
-		all[i] = cache.Change{Key: r.Key, Version: r.Version, Kind: kinds[r.Kind], Payload: r.Payload, TTL: r.TTL, Ticket: tickets[r.Key].Ticket}
+		kind := kinds[r.Kind]
+		if r.Superseded && !mutant.On("relay-skip-superseded") {
+			kind = cache.Placeholder
+		}
+		all[i] = cache.Change{Key: r.Key, Version: r.Version, Kind: kind, Payload: r.Payload, TTL: r.TTL, Ticket: tickets[r.Key].Ticket}
 	}
 	return all
 }

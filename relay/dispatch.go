@@ -16,15 +16,21 @@ import (
 // natsTimeout bounds a call to NATS. A request that is under way when the server goes away gets no answer, and no error either.
 const natsTimeout = 2 * time.Second
 
+// walk is how far a dispatcher has come in its walk through what is due. It walks again and again.
+type walk struct {
+	place outbox.Place
+	ready bool // the stream was seen since the last failure
+	limit int  // the most records to take at once
+}
+
 // dispatch takes what is due and publishes it, until ctx ends. While the cache is down it takes nothing.
 func (r *Relay) dispatch(ctx context.Context) {
 	pause := patience(ctx)
-	ready := false // the stream was seen since the last failure
-	limit := r.cfg.batch()
+	w := walk{limit: r.cfg.batch()}
 	for r.cfg.Cache.Wait(ctx) == nil {
-		more, err := r.dispatchOnce(ctx, &ready, limit)
+		more, err := r.dispatchOnce(ctx, &w)
 		if err == nil {
-			limit = min(2*limit, r.cfg.batch())
+			w.limit = min(2*w.limit, r.cfg.batch())
 		}
 		switch {
 		case err == nil && more:
@@ -33,10 +39,10 @@ func (r *Relay) dispatch(ctx context.Context) {
 			pause.Reset()
 			sleep(ctx, r.cfg.poll())
 		case full(err):
-			limit = max(limit/2, 1) // what finds no room is claimed for nothing
-			sleep(ctx, r.cfg.poll())
+			w.limit = max(w.limit/2, 1) // what finds no room is claimed for nothing
+			r.awaitRoom(ctx)
 		default:
-			ready = false
+			w.ready = false
 			r.log.Warn("dispatch_failed", zap.Error(err))
 			sleep(ctx, max(pause.NextBackOff(), 0))
 		}
@@ -44,27 +50,51 @@ func (r *Relay) dispatch(ctx context.Context) {
 }
 
 // dispatchOnce publishes one batch and reports whether there may be more. What it cannot publish it gives back.
-func (r *Relay) dispatchOnce(ctx context.Context, ready *bool, limit int) (more bool, err error) {
-	if !*ready {
+func (r *Relay) dispatchOnce(ctx context.Context, w *walk) (more bool, err error) {
+	if !w.ready {
 		if _, err := r.ensure(ctx); err != nil {
 			return false, err
 		}
-		*ready = true
+		w.ready = true
 	}
-	bounded, cancel := bounded(ctx, callTimeout)
-	defer cancel()
-	claims, seen, err := outbox.Take(bounded, r.cfg.DB, limit, r.cfg.lease())
+	room, err := r.room(ctx)
 	if err != nil {
 		return false, err
 	}
-	return seen == limit, r.hand(ctx, claims, seen)
+	if room == 0 {
+		r.awaitRoom(ctx)
+		return true, nil
+	}
+	limit := min(w.limit, room*r.cfg.chunkRecords())
+	bounded, cancel := bounded(ctx, callTimeout)
+	defer cancel()
+	taken, err := outbox.Take(bounded, r.cfg.DB, w.place, limit, r.cfg.lease())
+	if err != nil {
+		return false, err
+	}
+	w.place = outbox.Place{}
+	if more = taken.Seen == limit; more {
+		w.place = taken.Next
+	}
+	return more, r.hand(ctx, taken)
+}
+
+// awaitRoom waits until a consumer of this relay is done with a chunk, or for a moment: those of others are not heard of.
+func (r *Relay) awaitRoom(ctx context.Context) {
+	timer := time.NewTimer(r.cfg.poll())
+	defer timer.Stop()
+	select {
+	case <-r.freed:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // hand publishes what was claimed; the rest of what was seen is superseded.
-func (r *Relay) hand(ctx context.Context, claims []outbox.Claim, seen int) error {
-	r.taken.Add(int64(len(claims)))
-	r.superseded.Add(int64(seen - len(claims)))
-	pieces := chunks(claims, r.cfg.chunkRecords(), r.cfg.chunkBytes())
+func (r *Relay) hand(ctx context.Context, taken outbox.Taken) error {
+	r.taken.Add(int64(len(taken.Claims)))
+	r.superseded.Add(max(0, int64(taken.Seen-len(taken.Claims)))) // some claims were not among those seen: they came in the place of superseded ones
+	pieces := chunks(taken.Claims, r.cfg.chunkRecords(), r.cfg.chunkBytes())
 	for i, piece := range pieces {
 		if err := r.publish(ctx, encodeChunk(piece)); err != nil {
 			for _, rest := range pieces[i:] {
@@ -137,9 +167,9 @@ func (r *Relay) nudged(ctx context.Context, versions []int64) {
 	}
 	bounded, cancel := bounded(ctx, callTimeout)
 	defer cancel()
-	claims, seen, err := outbox.TakeNamed(bounded, r.cfg.DB, versions, r.cfg.lease())
+	taken, err := outbox.TakeNamed(bounded, r.cfg.DB, versions, r.cfg.lease())
 	if err == nil {
-		err = r.hand(ctx, claims, seen)
+		err = r.hand(ctx, taken)
 	}
 	if err != nil {
 		r.log.Debug("nudge_failed", zap.Error(err))

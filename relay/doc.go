@@ -16,7 +16,7 @@
 // # What happens when something is down
 //
 //   - Valkey: the breaker opens; dispatchers take nothing, consumers fetch nothing. When it answers again all that is
-//     due is taken, oldest first.
+//     due is taken, newest first.
 //   - NATS: records stay and dispatching resumes by itself. The stream may be deleted at any time; it is made again.
 //   - Postgres: nothing can be taken or retired; the relay tries again with a growing pause, for ever.
 //   - A relay killed at any instant: its records come due again.

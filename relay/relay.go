@@ -36,11 +36,11 @@ type Config struct {
 	Poll time.Duration
 	// Lease is how long a record is a relay's before others may take it. Default 10 s.
 	Lease time.Duration
-	// Batch is the most records taken in one statement. Default 2000.
+	// Batch is the most records taken in one statement. Default 8000.
 	Batch int
-	// ChunkRecords and ChunkBytes bound a message: the records it names, and their payloads together. Default 500 and 4 MiB.
+	// ChunkRecords and ChunkBytes bound a message: the records it names, and their payloads together. Default 1000 and 4 MiB.
 	ChunkRecords, ChunkBytes int
-	// StreamChunks bounds the stream: beyond it dispatching waits. Default 64.
+	// StreamChunks bounds the stream: beyond it dispatching waits. Default 16.
 	StreamChunks int
 	// Consumers is how many chunks this relay works on at once. Default 2.
 	Consumers int
@@ -66,10 +66,10 @@ type Config struct {
 func (c Config) stream() string              { return orDefault(c.Stream, "TIDELOCK") }
 func (c Config) poll() time.Duration         { return orDefault(c.Poll, 100*time.Millisecond) }
 func (c Config) lease() time.Duration        { return orDefault(c.Lease, 10*time.Second) }
-func (c Config) batch() int                  { return orDefault(c.Batch, 2000) }
-func (c Config) chunkRecords() int           { return orDefault(c.ChunkRecords, 500) }
+func (c Config) batch() int                  { return orDefault(c.Batch, 8000) }
+func (c Config) chunkRecords() int           { return orDefault(c.ChunkRecords, 1000) }
 func (c Config) chunkBytes() int             { return orDefault(c.ChunkBytes, 4<<20) }
-func (c Config) streamChunks() int           { return orDefault(c.StreamChunks, 64) }
+func (c Config) streamChunks() int           { return orDefault(c.StreamChunks, 16) }
 func (c Config) consumers() int              { return orDefault(c.Consumers, 2) }
 func (c Config) keepVersions() time.Duration { return orDefault(c.KeepVersions, cache.TTLMax) }
 func (c Config) pruneEvery() time.Duration   { return orDefault(c.PruneEvery, 10*time.Minute) }
@@ -129,6 +129,7 @@ type Relay struct {
 
 	guarding atomic.Pointer[trust] // what it would let others believe as the guardian; nil before and after Run
 	granted  granted
+	freed    chan struct{} // a consumer is done with a chunk
 
 	mu   sync.Mutex // guards kept
 	kept []outbox.Settled
@@ -148,7 +149,7 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing JetStream: %w", err)
 	}
-	r := &Relay{cfg: cfg, js: js, log: cfg.Log}
+	r := &Relay{cfg: cfg, js: js, log: cfg.Log, freed: make(chan struct{}, 1)}
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}

@@ -1,11 +1,13 @@
 package relay_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/rig"
+	"github.com/tidelock-cache/tidelock/internal/stacktest"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/relay"
 )
@@ -96,7 +98,63 @@ func TestSupersededOnItsWay(t *testing.T) {
 	gate.Open()
 	s.drained()
 	s.holds(key, "two")
-	if got := r.Stats(); got.Superseded == 0 || got.Settled != 0 {
+	if got := r.Stats(); got.Taken != 1 || got.Settled != 1 {
 		t.Errorf("the counters are %+v", got)
 	}
+}
+
+// TestHotKey supersedes each record of a key before the relay reads it, while its writers do not reach the cache and the latest is never due. The entry
+// from before must not be served for as long as that goes on.
+func TestHotKey(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	key := s.key("a")
+	s.seed(key, 1, "old")
+	db, gate := rig.Gated(t, s.db, rig.Before, readSQL)
+	s.record(set(key, "one"))
+	r, _ := s.run(func(cfg *relay.Config) { cfg.DB = db })
+	await(t, gate.Reached(), "the relay reads the record")
+	s.recordWithin(time.Hour, set(key, "two"))
+	gate.Open()
+	stacktest.Eventually(t, patience, func() bool { return r.Stats().Settled == 1 }, "the first record is settled")
+	if e := s.entry(key); e.Hit() {
+		t.Errorf("the cache holds %q of version %d", e.Payload, e.Version)
+	}
+	if left := len(s.pending()); left != 1 {
+		t.Errorf("%d records are left, want the one in its grace", left)
+	}
+}
+
+// TestSupersededIsSettledWhileItsKeyIsWritten has a record whose key has, whenever a relay looks, a newer one that waits and cannot be taken: here one that is locked.
+// It must not wait for as long as that goes on, for what waits holds up the proof that bounded reads live by.
+func TestSupersededIsSettledWhileItsKeyIsWritten(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	key := s.key("a")
+	s.seed(key, 1, "old")
+	s.record(set(key, "one"))
+	s.recordWithin(time.Hour, set(key, "two"))
+	tx, err := s.db.Begin(t.Context())
+	must(t, err)
+	defer func() { must(t, tx.Rollback(context.WithoutCancel(t.Context()))) }()
+	if _, err := tx.Exec(t.Context(), "SELECT FROM tidelock.outbox WHERE attempts = 0 AND due_at > now() + '1 min' FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	stacktest.Eventually(t, patience, func() bool { return len(s.pending()) == 1 }, "the first record is settled")
+	if e := s.entry(key); e.Hit() {
+		t.Errorf("the cache holds %q of version %d", e.Payload, e.Version)
+	}
+}
+
+// TestLatestIsTakenBeforeItIsDue has a record be due whose key has a newer one in its grace.
+func TestLatestIsTakenBeforeItIsDue(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	key := s.key("a")
+	s.record(set(key, "one"))
+	s.recordWithin(time.Hour, set(key, "two"))
+	s.run()
+	s.drained()
+	s.holds(key, "two")
 }

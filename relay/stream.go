@@ -48,6 +48,20 @@ func (r *Relay) ensure(ctx context.Context) (jetstream.Consumer, error) {
 	return consumer, nil
 }
 
+// room returns how many chunks the stream has room for.
+func (r *Relay) room(ctx context.Context) (int, error) {
+	if !r.cfg.NATS.IsConnected() {
+		return 0, errNATSDown
+	}
+	ctx, cancel := bounded(ctx, natsTimeout)
+	defer cancel()
+	stream, err := r.js.Stream(ctx, r.cfg.stream())
+	if err != nil {
+		return 0, fmt.Errorf("asking for the stream %s: %w", r.cfg.stream(), err)
+	}
+	return max(r.cfg.streamChunks()-int(stream.CachedInfo().State.Msgs), 0), nil
+}
+
 // publish hands one chunk to the stream. No message id: a chunk that is published again is not a duplicate to be swallowed.
 func (r *Relay) publish(ctx context.Context, data []byte) error {
 	if !r.cfg.NATS.IsConnected() {

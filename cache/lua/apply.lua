@@ -7,12 +7,10 @@
 -- ARGV[5]  the token held, or ''
 -- ARGV[6]  a fresh token for a placeholder left here
 -- ARGV[7]  time to live of a placeholder, ms
--- ARGV[8]  '1' to be told which server this is
+-- ARGV[8]  '1' to be told which server this is, once for all keys
 -- Replies  applied, superseded, settled, check <token>, refused,
 --          dropped (no memory: the entry was deleted), rejected (the key held another type: it was deleted);
---          with ARGV[8], followed by ' @' and the server's run id
-local version, entry, who, ticket = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
-
+--          with ARGV[8], followed by ' @' and the server's run id: the first of several replies that is not an error
 local function drop(reply)
   redis.call('UNLINK', KEYS[1])
   return reply
@@ -35,6 +33,7 @@ local function placeholder(bound, token, reply)
 end
 
 local function apply()
+  local version, entry, who, ticket = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
   local held = redis.pcall('GETRANGE', KEYS[1], 0, 63)
   if type(held) == 'table' then
     if not string.find(held.err, 'WRONGTYPE', 1, true) then
@@ -85,13 +84,24 @@ local function apply()
   return reply
 end
 
--- A server that may not be asked (its ACL forbids INFO) does its work all the same.
-local reply = apply()
-if ARGV[8] == '1' and type(reply) == 'string' then
+local function named(reply)
+  -- A server that may not be asked (its ACL forbids INFO) does its work all the same.
   local info = redis.pcall('INFO', 'server')
   local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)')
-  if run then
-    reply = reply .. ' @' .. run
+  return run and reply .. ' @' .. run or reply
+end
+
+local reply = each(apply)
+if args[7 * #keys + 1] ~= '1' then
+  return reply
+end
+if type(reply) == 'string' then
+  return named(reply)
+end
+for i = 1, #reply do
+  if type(reply[i]) == 'string' then
+    reply[i] = named(reply[i])
+    break
   end
 end
 return reply

@@ -1,8 +1,10 @@
--- Takes due records, $1 at most. claim.sql goes on with them.
+-- Takes due records, $1 at most, of those that come after the place ($3, $4) of a walk from the record that is due latest to the one due earliest. Newest
+-- first, so that what is older of the same key is met when that is settled, and goes unread. claim.sql goes on with them.
 WITH due AS MATERIALIZED (
-    SELECT version, key, kind, allocate, octet_length(payload) AS size
-    FROM tidelock.outbox, (SELECT set_config('synchronous_commit', 'off', true)) hint
-    WHERE due_at <= now() AND aside IS NULL
-    ORDER BY due_at
+    SELECT version, key, kind, allocate, octet_length(payload) AS size, due_at
+    FROM tidelock.outbox
+    WHERE aside IS NULL AND due_at <= least(now(), $3::timestamptz) AND (due_at, version) < ($3::timestamptz, $4::bigint)
+      AND (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL
+    ORDER BY due_at DESC, version DESC
     LIMIT $1
-    FOR UPDATE OF outbox SKIP LOCKED
+    FOR UPDATE SKIP LOCKED
