@@ -4,8 +4,9 @@ import "github.com/tidelock-cache/tidelock/internal/mutant"
 
 // The statements that run: those of the files, less a rule in a mutants build.
 var (
-	lockText   = mutate(lockSQL, `ORDER BY k.key COLLATE "C"`)
-	recordText = mutate(recordSQL, `ORDER BY change.key COLLATE "C"`)
+	lockText   = mutateOrder(mutate(lockSQL), `ORDER BY k.key COLLATE "C"`)
+	recordText = mutateOrder(mutate(recordSQL), `ORDER BY change.key COLLATE "C"`)
+	oneText    = mutate(oneSQL)
 	floorText  = mutateFloor(floorSQL)
 	// Those of the guardian.
 	officeText     = mutant.Text("safe-version-by-xid", officeSQL, "pg_snapshot_xmin(pg_current_snapshot()) AS xmin", "'9223372036854775807'::xid8 AS xmin")
@@ -19,12 +20,13 @@ var (
 	setAsideText   = mutateOnRecord(setAsideSQL)
 )
 
-func mutate(sql, order string) string {
+func mutate(sql string) string {
 	sql = mutant.Text("version-after-lock", sql, "SET version = nextval('tidelock.version_seq')", "SET version = excluded.version")
 	sql = mutant.Text("durable-commit", sql, "= 'off'", "= 'never'")
-	sql = mutant.Text("strict-declared", sql, "THEN tidelock.strict_changed() END", "THEN NULL END")
-	return mutant.Text("sorted-locks", sql, order, "")
+	return mutant.Text("strict-declared", sql, "THEN tidelock.strict_changed() END", "THEN NULL END")
 }
+
+func mutateOrder(sql, order string) string { return mutant.Text("sorted-locks", sql, order, "") }
 
 func mutateFloor(sql string) string {
 	sql = mutant.Text("floor-by-xid", sql, "WHERE at < clock_timestamp() - $1::interval AND xid <= pg_snapshot_xmin(pg_current_snapshot())),", "WHERE at < clock_timestamp() - $1::interval),")

@@ -91,6 +91,10 @@ func Insert(b *pgx.Batch, records []Record, grace time.Duration) {
 // It must be the last statement of the transaction. The versions stand in the records once the batch's results have been
 // read. Keys must be distinct. The batch fails with ErrStrictChanged, which Explain finds, if strict is out of date.
 func Append(b *pgx.Batch, records []Record, grace time.Duration, strict Strict) {
+	if len(records) == 1 {
+		appendOne(b, &records[0], grace, strict)
+		return
+	}
 	c := columnsOf(records)
 	b.Queue(recordText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation).Query(func(rows pgx.Rows) error {
 		versions, err := collectVersions(rows, nil)
@@ -150,19 +154,24 @@ type columns struct {
 func columnsOf(records []Record) columns {
 	var c columns
 	for _, r := range records {
-		payload := r.Payload
-		if r.Kind == Set && payload == nil {
-			payload = []byte{} // an empty value is a value
-		}
 		c.versions = append(c.versions, r.Version)
 		c.keys = append(c.keys, r.Key)
 		c.kinds = append(c.kinds, string(r.Kind))
-		c.payloads = append(c.payloads, payload)
-		c.ttls = append(c.ttls, max(r.TTL.Milliseconds(), 1))
+		c.payloads = append(c.payloads, r.payload())
+		c.ttls = append(c.ttls, r.ttl())
 		c.allocate = append(c.allocate, r.Allocate)
 	}
 	return c
 }
+
+func (r Record) payload() []byte {
+	if r.Kind == Set && r.Payload == nil {
+		return []byte{} // an empty value is a value
+	}
+	return r.Payload
+}
+
+func (r Record) ttl() int64 { return max(r.TTL.Milliseconds(), 1) }
 
 // wrap is the one place where the driver's errors become ours.
 func wrap(doing string, err error) error {
