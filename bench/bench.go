@@ -81,6 +81,7 @@ type bench struct {
 	table    table
 	idle     map[string]float64 // processor time without work
 	noise    []turns.Spread
+	late     float64 // operations that ran out of time
 }
 
 // Run measures.
@@ -171,6 +172,7 @@ func (b *bench) finish() error {
 	misses := b.ours.Misses.Load() + b.strictly.Misses.Load()
 	b.results.Set("run.deferred_writes", float64(deferred))
 	b.results.Set("run.missed_reads", float64(misses))
+	b.results.Set("run.late_operations", b.late)
 	foreign := make([]float64, len(b.noise))
 	for i, s := range b.noise {
 		foreign[i] = s.Median
@@ -178,8 +180,8 @@ func (b *bench) finish() error {
 	all := turns.SpreadOf(foreign)
 	b.results.Set("run.foreign_cpu_median", all.Median)
 	b.results.Set("run.foreign_cpu_highest", all.High)
-	fmt.Fprintf(b.table.out, "\ndeferred writes: %d, missed reads: %d; others used %.0f%% of the machine (median over subjects; up to %.0f%%)\n",
-		deferred, misses, 100*all.Median, 100*all.High)
+	fmt.Fprintf(b.table.out, "\ndeferred writes: %d, missed reads: %d, out of time: %.0f; others used %.0f%% of the machine (median over subjects; up to %.0f%%)\n",
+		deferred, misses, b.late, 100*all.Median, 100*all.High)
 	if b.cfg.Quick {
 		if err := b.besideRelease(); err != nil {
 			return err

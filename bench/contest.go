@@ -30,6 +30,9 @@ func (b *bench) hold(ctx context.Context, c contest) error {
 	for _, s := range series {
 		by[s.Subject] = s
 		b.noise = append(b.noise, s.Of(turns.Foreign))
+		for _, m := range s.Measures {
+			b.late += turns.Late(m)
+		}
 		prefix := fmt.Sprintf("subject.%s.%v.", slug(s.Subject), c.cell)
 		b.results.Set(prefix+"per_s", s.Of(turns.PerSecond).Median)
 		b.results.Set(prefix+"p50_us", s.Of(turns.P50).Median)

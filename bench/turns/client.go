@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -25,6 +27,8 @@ type Client struct {
 	payload []byte
 	times   *hdrhistogram.Histogram
 	seq     uint64
+	done    int // operations of a turn, also those that do not count
+	late    int // of a turn: ended by their own deadline
 }
 
 func newClient(cell Cell, n int) *Client {
@@ -61,17 +65,33 @@ func (c *Client) Payload() []byte {
 
 func (c *Client) run(ctx context.Context, s Subject, from, until time.Time) error {
 	c.times.Reset()
-	for begun := time.Now(); begun.Before(until); {
-		if err := s.Do(ctx, c); err != nil {
-			return err
-		}
+	c.done, c.late = 0, 0
+	for begun := time.Now(); begun.Before(until) && ctx.Err() == nil; {
+		err := s.Do(ctx, c)
 		ended := time.Now()
-		if ended.After(from) && ended.Before(until) {
-			if err := c.times.RecordValue(int64(ended.Sub(begun) / tick)); err != nil {
-				return err
-			}
+		switch {
+		case err != nil && (ctx.Err() != nil || !timedOut(err)):
+			return err
+		case err != nil:
+			c.late++
+		default:
+			c.done++
+			c.note(ended.Sub(begun), ended.After(from) && ended.Before(until))
 		}
 		begun = ended
 	}
 	return nil
+}
+
+// note counts an operation that has ended within the measured time.
+func (c *Client) note(took time.Duration, counts bool) {
+	if counts {
+		_ = c.times.RecordValue(min(int64(took/tick), c.times.HighestTrackableValue())) // fails beyond that alone
+	}
+}
+
+// timedOut reports whether an operation has failed for want of time. Where the machine has none to spare that says nothing against a subject.
+func timedOut(err error) bool {
+	network, ok := errors.AsType[net.Error](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && network.Timeout()
 }
