@@ -38,5 +38,8 @@ func processor(s *turns.Series) string {
 	of := func(program string) float64 {
 		return s.Of(func(m turns.Measure) float64 { return m.By[program] }).Median
 	}
+	if s.Of(turns.Processor).High == 0 {
+		return "-"
+	}
 	return fmt.Sprintf("%.0f = %.0f+%.0f+%.0f", s.Of(turns.Processor).Median, of("bench"), of("postgres"), of("valkey-server"))
 }

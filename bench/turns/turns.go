@@ -52,6 +52,8 @@ func Size(n int) string {
 type Subject struct {
 	Name string
 	Do   func(ctx context.Context, c *Client) error
+	// Alone, if set, takes a whole turn by itself: a program that has clients of its own. What it returns has no processor time.
+	Alone func(ctx context.Context, cell Cell, plan Plan) (Measure, error)
 }
 
 // Run has the subjects take their turns and returns a series for each, in their order. around, if set, is called before each turn, and
@@ -74,7 +76,7 @@ func Run(ctx context.Context, plan Plan, cell Cell, subjects []Subject, around f
 					return nil, err
 				}
 			}
-			m, err := take(ctx, plan, clients, s)
+			m, err := s.turn(ctx, plan, cell, clients)
 			if err = errors.Join(err, after()); err != nil {
 				return nil, fmt.Errorf("%s, %v: %w", s.Name, cell, err)
 			}
@@ -82,6 +84,13 @@ func Run(ctx context.Context, plan Plan, cell Cell, subjects []Subject, around f
 		}
 	}
 	return series, nil
+}
+
+func (s Subject) turn(ctx context.Context, plan Plan, cell Cell, clients []*Client) (Measure, error) {
+	if s.Alone != nil {
+		return s.Alone(ctx, cell, plan)
+	}
+	return take(ctx, plan, clients, s)
 }
 
 // take is one turn. An operation counts when it ends within the measured time.
