@@ -18,7 +18,7 @@ import (
 
 // runCmd is the bench.
 type runCmd struct {
-	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers." placeholder:"NAME"`
+	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs." placeholder:"NAME"`
 	Rounds      int           `help:"How often each subject has its turn." default:"5"`
 	Turn        time.Duration `help:"How long a turn is measured." default:"1500ms"`
 	Warm        time.Duration `help:"How long a subject works before it is measured." default:"250ms"`
@@ -30,6 +30,7 @@ type runCmd struct {
 	Writes      int           `help:"How many writes another process looks out for." default:"500"`
 	Records     int           `help:"How many records the relay drains." default:"1000000"`
 	PeerRecords int           `help:"How many messages each of the other relays drains." default:"50000"`
+	Operations  int           `help:"How many operations of each kind are counted for what they cost." default:"2000"`
 	Profile     string        `help:"Folder for a CPU profile of each turn of Tidelock's." type:"path"`
 	Quick       bool          `help:"Measure a little of the most important in two minutes, and print the ratios beside those of the last release."`
 	Release     string        `help:"The results of the last release." default:"release.json" type:"path"`
@@ -69,6 +70,7 @@ var suites = []suite{
 	{"peers", (*bench).peers},
 	{"drain", (*bench).drains},
 	{"relay_peers", (*bench).relayPeers},
+	{"costs", (*bench).costs},
 }
 
 // bench is one run.
@@ -82,6 +84,7 @@ type bench struct {
 	idle     map[string]float64 // processor time without work
 	noise    []turns.Spread
 	late     float64 // operations that ran out of time
+	idling   reading // what the servers count in a second without work
 }
 
 // Run measures.

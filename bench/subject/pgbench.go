@@ -45,7 +45,8 @@ func (p Pgbench) Update(ctx context.Context, cell turns.Cell, plan turns.Plan) (
 	if err := os.WriteFile(script, fmt.Appendf(nil, pgbenchScript, cell.Keys-1, cell.Payload), 0o600); err != nil {
 		return turns.Measure{}, err
 	}
-	cmd := exec.CommandContext(ctx, p.Program, "-n", "-M", "prepared", "-f", script, "-c", strconv.Itoa(cell.Clients), "-j", strconv.Itoa(min(2, cell.Clients)),
+	cmd := exec.CommandContext(ctx, p.Program,
+		"-n", "-M", "prepared", "-f", script, "-c", strconv.Itoa(cell.Clients), "-j", strconv.Itoa(min(2, cell.Clients)),
 		"-T", strconv.Itoa(max(1, int(math.Round(plan.Turn.Seconds())))), "-l", "--log-prefix", filepath.Join(dir, "log"),
 		"-h", "127.0.0.1", "-p", strconv.Itoa(p.Port), "-U", "postgres", "postgres")
 	out, err := cmd.CombinedOutput()

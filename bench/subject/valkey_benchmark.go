@@ -69,7 +69,8 @@ func (v ValkeyBenchmark) take(ctx context.Context, test string, cell turns.Cell,
 }
 
 func (v ValkeyBenchmark) run(ctx context.Context, test string, cell turns.Cell, requests int) (turns.Measure, error) {
-	cmd := exec.CommandContext(ctx, valkeyBenchmark, "-p", strconv.Itoa(v.Port), "-t", test, "-n", strconv.Itoa(requests), "-c", strconv.Itoa(cell.Clients),
+	cmd := exec.CommandContext(ctx, valkeyBenchmark, "-p", strconv.Itoa(v.Port), "-t", test,
+		"-n", strconv.Itoa(requests), "-c", strconv.Itoa(cell.Clients),
 		"-d", strconv.Itoa(cell.Payload), "-r", strconv.Itoa(cell.Keys), "--csv")
 	out, err := cmd.Output()
 	if err != nil {

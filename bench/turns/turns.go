@@ -28,6 +28,7 @@ type Cell struct {
 	Payload int  // bytes
 	Keys    int  // how many there are
 	Zipf    bool // some keys are much more popular than others
+	Sweep   bool // each key in its turn, once
 }
 
 // String returns the cell's name, as it stands in the results.
@@ -61,7 +62,7 @@ type Subject struct {
 func Run(ctx context.Context, plan Plan, cell Cell, subjects []Subject, around func(subject string) (after func() error, err error)) ([]*Series, error) {
 	clients := make([]*Client, cell.Clients)
 	for i := range clients {
-		clients[i] = newClient(cell, i)
+		clients[i] = NewClient(cell, i)
 	}
 	series := make([]*Series, len(subjects))
 	for i, s := range subjects {
