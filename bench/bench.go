@@ -18,7 +18,7 @@ import (
 
 // runCmd is the bench.
 type runCmd struct {
-	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs." placeholder:"NAME"`
+	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs, sizes." placeholder:"NAME"`
 	Rounds      int           `help:"How often each subject has its turn." default:"5"`
 	Turn        time.Duration `help:"How long a turn is measured." default:"1500ms"`
 	Warm        time.Duration `help:"How long a subject works before it is measured." default:"250ms"`
@@ -30,6 +30,8 @@ type runCmd struct {
 	Writes      int           `help:"How many writes another process looks out for." default:"500"`
 	Records     int           `help:"How many records the relay drains." default:"1000000"`
 	PeerRecords int           `help:"How many messages each of the other relays drains." default:"50000"`
+	Sizes       []int         `help:"Numbers of keys that the figures are measured at." default:"1000,1000000"`
+	Few         int           `help:"The number of clients for large payloads and large transactions." default:"16"`
 	Operations  int           `help:"How many operations of each kind are counted for what they cost." default:"2000"`
 	Profile     string        `help:"Folder for a CPU profile of each turn of Tidelock's." type:"path"`
 	Quick       bool          `help:"Measure a little of the most important in two minutes, and print the ratios beside those of the last release."`
@@ -71,6 +73,7 @@ var suites = []suite{
 	{"drain", (*bench).drains},
 	{"relay_peers", (*bench).relayPeers},
 	{"costs", (*bench).costs},
+	{"sizes", (*bench).sizes},
 }
 
 // bench is one run.
