@@ -18,7 +18,7 @@ import (
 
 // runCmd is the bench.
 type runCmd struct {
-	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs, sizes, churn." placeholder:"NAME"`
+	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs, sizes, churn, outage." placeholder:"NAME"`
 	Rounds      int           `help:"How often each subject has its turn." default:"5"`
 	Turn        time.Duration `help:"How long a turn is measured." default:"1500ms"`
 	Warm        time.Duration `help:"How long a subject works before it is measured." default:"250ms"`
@@ -35,6 +35,7 @@ type runCmd struct {
 	Churn       int           `help:"How many writes are made to see whether they stay as fast." default:"10000000"`
 	ChurnKeys   int           `help:"Over how many keys." default:"100000"`
 	Window      time.Duration `help:"How long a part of such a run is." default:"10s"`
+	Outage      time.Duration `help:"How long Valkey is away." default:"10m"`
 	Operations  int           `help:"How many operations of each kind are counted for what they cost." default:"2000"`
 	Profile     string        `help:"Folder for a CPU profile of each turn of Tidelock's." type:"path"`
 	Quick       bool          `help:"Measure a little of the most important in two minutes, and print the ratios beside those of the last release."`
@@ -78,6 +79,7 @@ var suites = []suite{
 	{"costs", (*bench).costs},
 	{"sizes", (*bench).sizes},
 	{"churn", (*bench).churn},
+	{"outage", (*bench).outage},
 }
 
 // bench is one run.
