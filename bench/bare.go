@@ -14,7 +14,8 @@ const (
 	servedGet  = "valkey-benchmark: GET"
 )
 
-// bare returns those of the servers' own programs that are asked for, none for popular keys, of which they know nothing, and none that is not installed.
+// bare returns those of the servers' own programs that are asked for: none for popular keys, of which they know nothing, and none that is not
+// installed.
 func (b *bench) bare(cell turns.Cell, names ...string) []turns.Subject {
 	if cell.Zipf {
 		return nil

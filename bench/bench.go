@@ -18,7 +18,7 @@ import (
 
 // runCmd is the bench.
 type runCmd struct {
-	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs, sizes, churn, outage." placeholder:"NAME"`
+	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs, sizes, churn, outage, stale." placeholder:"NAME"`
 	Rounds      int           `help:"How often each subject has its turn." default:"5"`
 	Turn        time.Duration `help:"How long a turn is measured." default:"1500ms"`
 	Warm        time.Duration `help:"How long a subject works before it is measured." default:"250ms"`
@@ -36,6 +36,8 @@ type runCmd struct {
 	ChurnKeys   int           `help:"Over how many keys." default:"100000"`
 	Window      time.Duration `help:"How long a part of such a run is." default:"10s"`
 	Outage      time.Duration `help:"How long Valkey is away." default:"10m"`
+	Faults      int           `help:"How often each fault comes while stale reads are counted." default:"3"`
+	Rest        time.Duration `help:"How long each fault lasts, and the time between two." default:"2s"`
 	Operations  int           `help:"How many operations of each kind are counted for what they cost." default:"2000"`
 	Profile     string        `help:"Folder for a CPU profile of each turn of Tidelock's." type:"path"`
 	Quick       bool          `help:"Measure a little of the most important in two minutes, and print the ratios beside those of the last release."`
@@ -80,6 +82,7 @@ var suites = []suite{
 	{"sizes", (*bench).sizes},
 	{"churn", (*bench).churn},
 	{"outage", (*bench).outage},
+	{"stale", (*bench).stale},
 }
 
 // bench is one run.
