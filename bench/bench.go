@@ -18,7 +18,7 @@ import (
 
 // runCmd is the bench.
 type runCmd struct {
-	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs, sizes, churn, outage, stale." placeholder:"NAME"`
+	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs, sizes, stale; and the long ones, which run only when named: churn, outage." placeholder:"NAME"`
 	Rounds      int           `help:"How often each subject has its turn." default:"5"`
 	Turn        time.Duration `help:"How long a turn is measured." default:"1500ms"`
 	Warm        time.Duration `help:"How long a subject works before it is measured." default:"250ms"`
@@ -68,21 +68,22 @@ func (c *runCmd) Validate() error {
 type suite struct {
 	name string
 	run  func(*bench, context.Context) error
+	long bool // it takes an hour, and runs only when it is named
 }
 
 var suites = []suite{
-	{"writes", (*bench).writes},
-	{"reads", (*bench).reads},
-	{"strict", (*bench).strict},
-	{"seen", (*bench).seen},
-	{"peers", (*bench).peers},
-	{"drain", (*bench).drains},
-	{"relay_peers", (*bench).relayPeers},
-	{"costs", (*bench).costs},
-	{"sizes", (*bench).sizes},
-	{"churn", (*bench).churn},
-	{"outage", (*bench).outage},
-	{"stale", (*bench).stale},
+	{"writes", (*bench).writes, false},
+	{"reads", (*bench).reads, false},
+	{"strict", (*bench).strict, false},
+	{"seen", (*bench).seen, false},
+	{"peers", (*bench).peers, false},
+	{"drain", (*bench).drains, false},
+	{"relay_peers", (*bench).relayPeers, false},
+	{"costs", (*bench).costs, false},
+	{"sizes", (*bench).sizes, false},
+	{"churn", (*bench).churn, true},
+	{"outage", (*bench).outage, true},
+	{"stale", (*bench).stale, false},
 }
 
 // bench is one run.
@@ -121,7 +122,7 @@ func (c *runCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, s := range suites {
-		if len(c.Only) > 0 && !slices.Contains(c.Only, s.name) {
+		if named := slices.Contains(c.Only, s.name); !named && (s.long || len(c.Only) > 0) {
 			continue
 		}
 		if err := s.run(b, ctx); err != nil {

@@ -96,9 +96,10 @@ type relation struct {
 	table, indexes, dead, updated, hot float64 // bytes, bytes, rows, rows, rows
 }
 
-// relations are the tables of schema tidelock. Postgres's counts of rows come in late, so they are awaited.
+// relations are the tables of schema tidelock. A session of Postgres tells what it has counted seconds later, or when it ends.
 func (b *bench) relations(ctx context.Context) (map[string]relation, error) {
-	if err := pause(ctx, 1500*time.Millisecond); err != nil {
+	b.site.DB.Reset()
+	if err := pause(ctx, time.Second); err != nil {
 		return nil, err
 	}
 	rows, err := b.site.DB.Query(ctx, relationsSQL)
