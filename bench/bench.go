@@ -125,9 +125,11 @@ func (c *runCmd) Run(ctx context.Context) (err error) {
 		if named := slices.Contains(c.Only, s.name); !named && (s.long || len(c.Only) > 0) {
 			continue
 		}
+		before := turns.Others()
 		if err := s.run(b, ctx); err != nil {
 			return fmt.Errorf("measuring %s: %w", s.name, err)
 		}
+		b.results.Set("run.foreign_cpu."+s.name, before.Until(turns.Others())) // with programs that have ended meanwhile
 	}
 	return b.finish()
 }
@@ -194,8 +196,10 @@ func (b *bench) finish() error {
 		foreign[i] = s.Median
 	}
 	all := turns.SpreadOf(foreign)
-	b.results.Set("run.foreign_cpu_median", all.Median)
-	b.results.Set("run.foreign_cpu_highest", all.High)
+	if len(foreign) > 0 {
+		b.results.Set("run.foreign_cpu_median", all.Median)
+		b.results.Set("run.foreign_cpu_highest", all.High)
+	}
 	fmt.Fprintf(b.table.out, "\ndeferred writes: %d, missed reads: %d, out of time: %.0f; others used %.0f%% of the machine (median over subjects; up to %.0f%%)\n",
 		deferred, misses, b.late, 100*all.Median, 100*all.High)
 	if b.cfg.Quick {

@@ -46,7 +46,7 @@ func (b *bench) draw(name, title, xTitle string, drawn []line) error {
 func (b *bench) drawScaled(name, title, xTitle, yTitle string, byTens bool, drawn []line) error {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, xTitle, yTitle
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true // a browser's letters are wider than those that were measured
 	p.Add(plotter.NewGrid())
 	low, high := 0.0, 0.0
 	for i, l := range drawn {
@@ -77,7 +77,7 @@ func (b *bench) drawScaled(name, title, xTitle, yTitle string, byTens bool, draw
 	if byTens {
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 		if low > 0 && high/low > 10 {
-			p.Y.Min, p.Y.Max = low/2, high*3
+			p.Y.Min, p.Y.Max = low/2, high*6
 			p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 		}
 	}
