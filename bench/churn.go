@@ -21,7 +21,7 @@ var relationsSQL string
 // churn writes without a pause and looks whether the last writes are as fast as the first, what the tables and indexes have grown to, and the
 // same with a transaction that stays open, so that Postgres may clear away nothing that has died since.
 func (b *bench) churn(ctx context.Context) error {
-	var rates, tails []line
+	var rates, tails, costs []line
 	for _, held := range []bool{false, true} {
 		name := map[bool]string{false: "free", true: "held"}[held]
 		windows, err := b.churnOnce(ctx, name, held)
@@ -29,15 +29,17 @@ func (b *bench) churn(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		title := map[bool]string{false: "nothing holds xmin", true: "a transaction holds xmin"}[held]
-		rate, tail := line{name: title}, line{name: title}
+		rate, tail, cost := line{name: title}, line{name: title}, line{name: title}
 		for _, w := range windows {
 			rate.points = append(rate.points, point{w.until.Seconds(), w.perSecond()})
 			tail.points = append(tail.points, point{w.until.Seconds(), w.p99().Seconds() * 1000})
+			cost.points = append(cost.points, point{w.until.Seconds(), w.each(w.processor)})
 		}
-		rates, tails = append(rates, rate), append(tails, tail)
+		rates, tails, costs = append(rates, rate), append(tails, tail), append(costs, cost)
 	}
 	return errors.Join(b.drawScaled("churn-rate", "Put under a load that never ends", "seconds", "a second", false, rates),
-		b.drawScaled("churn-p99", "Put under a load that never ends", "seconds", "p99, ms", false, tails), b.save())
+		b.drawScaled("churn-p99", "Put under a load that never ends", "seconds", "p99, ms", false, tails),
+		b.drawScaled("churn-cpu", "Put under a load that never ends", "seconds", "processor time each, us", false, costs), b.save())
 }
 
 // churnOnce makes the writes in windows. The first minute is what the last window is held against, or the first fifth if that is shorter.
@@ -121,8 +123,9 @@ func (b *bench) noteWindow(name string, n int, w window) {
 	b.results.Set(prefix+"until_s", w.until.Seconds())
 	b.results.Set(prefix+"per_s", w.perSecond())
 	b.results.Set(prefix+"p99_us", micro(w.p99()))
-	fmt.Fprintf(b.table.out, "  churn, xmin %s, until %5.0f s: %8.0f a second, p99 %s\n", name,
-		w.until.Seconds(), w.perSecond(), w.p99().Round(100*time.Microsecond))
+	b.results.Set(prefix+"cpu_us", w.each(w.processor))
+	fmt.Fprintf(b.table.out, "  churn, xmin %s, until %5.0f s: %8.0f a second, p99 %s, processor %.0f µs each, Postgres's %.0f\n", name,
+		w.until.Seconds(), w.perSecond(), w.p99().Round(100*time.Microsecond), w.each(w.processor), w.each(w.postgres))
 }
 
 func (b *bench) noteChurn(name string, windows []window, before, after map[string]relation) {
@@ -135,6 +138,11 @@ func (b *bench) noteChurn(name string, windows []window, before, after map[strin
 	b.results.Set(prefix+"first_p99_us", micro(first.p99()))
 	b.results.Set(prefix+"last_p99_us", micro(last.p99()))
 	b.results.Set(prefix+"p99_last_to_first.ratio", float64(last.p99())/float64(first.p99()))
+	b.results.Set(prefix+"first_cpu_us", first.each(first.processor))
+	b.results.Set(prefix+"last_cpu_us", last.each(last.processor))
+	b.results.Set(prefix+"cpu_last_to_first.ratio", last.each(last.processor)/first.each(first.processor))
+	b.results.Set(prefix+"first_postgres_cpu_us", first.each(first.postgres))
+	b.results.Set(prefix+"last_postgres_cpu_us", last.each(last.postgres))
 	fmt.Fprintf(b.table.out, "churn, xmin %s: first %.0f a second, p99 %s; last %.0f, p99 %s\n", name,
 		first.perSecond(), first.p99(), last.perSecond(), last.p99())
 	for _, table := range []string{"versions", "outbox"} {
@@ -163,6 +171,7 @@ func firstOf(windows []window) window {
 			break
 		}
 		first.until, first.took = w.until, first.took+w.took
+		first.processor, first.postgres = first.processor+w.processor, first.postgres+w.postgres
 		first.times.Merge(w.times)
 	}
 	return first

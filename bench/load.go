@@ -16,6 +16,13 @@ import (
 type window struct {
 	until, took time.Duration // since the begin; how long
 	times       *hdrhistogram.Histogram
+	processor   float64 // microseconds, of this program and all servers
+	postgres    float64 // of those, Postgres's
+}
+
+// each is a part of the processor time for each operation.
+func (w window) each(processor float64) float64 {
+	return processor / max(1, float64(w.times.TotalCount()))
 }
 
 func (w window) perSecond() float64 { return float64(w.times.TotalCount()) / w.took.Seconds() }
@@ -87,11 +94,18 @@ func (l *load) window() window {
 
 // during waits and returns what was done meanwhile.
 func (l *load) during(d time.Duration) (window, error) {
+	before := turns.Others()
 	l.window()
 	if err := pause(l.ctx, d); err != nil {
 		return window{}, context.Cause(l.ctx)
 	}
-	return l.window(), nil
+	w := l.window()
+	by := before.Spent(turns.Others())
+	w.postgres = by["postgres"]
+	for _, us := range by {
+		w.processor += us
+	}
+	return w, nil
 }
 
 var errEnough = errors.New("enough")
