@@ -12,6 +12,9 @@ func TestPgbenchOutput(t *testing.T) {
 	if err != nil || got != 1234.567 {
 		t.Errorf("the rate is %v, %v", got, err)
 	}
+	if got, err := pgbenchRate("number of transactions actually processed: 0\nnumber of failed transactions: 0 (NaN%)\n"); err != nil || got != 0 {
+		t.Errorf("the rate of nothing done is %v, %v", got, err)
+	}
 	if _, err := pgbenchRate("nothing"); err == nil {
 		t.Error("no rate is taken for one")
 	}

@@ -54,7 +54,7 @@ func (p Pgbench) Update(ctx context.Context, cell turns.Cell, plan turns.Plan) (
 		return turns.Measure{}, fmt.Errorf("running pgbench: %w: %s", err, out)
 	}
 	perSecond, err := pgbenchRate(string(out))
-	if err != nil {
+	if err != nil || perSecond == 0 {
 		return turns.Measure{}, err
 	}
 	times, err := pgbenchTimes(filepath.Join(dir, "log.*"))
@@ -64,8 +64,11 @@ func (p Pgbench) Update(ctx context.Context, cell turns.Cell, plan turns.Plan) (
 	return turns.Measure{PerSecond: perSecond, P50: quantile(times, 0.5), P99: quantile(times, 0.99)}, nil
 }
 
-// pgbenchRate finds "tps = 1234.5 (without initial connection time)".
+// pgbenchRate finds "tps = 1234.5 (without initial connection time)". There is none where the machine left it no time for a single transaction.
 func pgbenchRate(text string) (float64, error) {
+	if strings.Contains(text, "actually processed: 0\n") {
+		return 0, nil
+	}
 	_, rest, found := strings.Cut(text, "tps = ")
 	number, _, _ := strings.Cut(rest, " ")
 	if !found {
