@@ -30,7 +30,7 @@ func (p Pgbench) Installed() bool {
 }
 
 // connecting is how many seconds of its time pgbench may spend on its connections. The rate that it tells is without them.
-const connecting = 1
+func connecting(clients int) int { return 1 + clients/16 }
 
 const pgbenchScript = `\set id random(0, %d)
 \set n random(1, 1000000000)
@@ -50,7 +50,7 @@ func (p Pgbench) Update(ctx context.Context, cell turns.Cell, plan turns.Plan) (
 	}
 	cmd := exec.CommandContext(ctx, p.Program,
 		"-n", "-M", "prepared", "-f", script, "-c", strconv.Itoa(cell.Clients), "-j", strconv.Itoa(min(2, cell.Clients)),
-		"-T", strconv.Itoa(connecting+max(1, int(math.Round(plan.Turn.Seconds())))), "-l", "--log-prefix", filepath.Join(dir, "log"),
+		"-T", strconv.Itoa(connecting(cell.Clients)+max(1, int(math.Round(plan.Turn.Seconds())))), "-l", "--log-prefix", filepath.Join(dir, "log"),
 		"-h", "127.0.0.1", "-p", strconv.Itoa(p.Port), "-U", "postgres", "postgres")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
