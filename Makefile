@@ -35,16 +35,22 @@ dev: servers build ## start Postgres, Valkey and NATS to develop against, with A
 chaos: servers build ## attack Tidelock for a quarter of an hour and judge every operation, with ARGS="--minutes 60"
 	bin/tidelock chaos --mutants $(ARGS)
 
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-plots
 bench: servers ## measure Tidelock beside what people use instead, with ARGS="--only writes"
 	@mkdir -p bin
 	cd bench && go build $(VCS) -o ../bin/bench . && ../bin/bench --commit "$$(git rev-parse -q --verify --short HEAD || echo unknown)" $(ARGS)
 
-bench-quick: # the same in two minutes, beside the ratios of the last release
+bench-quick: servers # its own tests, and a little of it in two minutes, beside the ratios of the last release; what is slow fails nothing
+	cd bench && go vet ./... && go test -count=1 ./...
 	@$(MAKE) bench ARGS="--quick $(ARGS)"
+
+bench-plots: # the last run's pictures into the documentation
+	@mkdir -p docs/img
+	cp bench/out/*.svg docs/img/
 
 test: deps vet lint spec ## vet, lint, check the models and test, with PKGS=./cache and TESTFLAGS="-run TestX -v"
 	go test -race -count=1 $(TESTFLAGS) $(PKGS)
+	@[ "$(PKGS)" != ./... ] || [ -n "$(TESTFLAGS)" ] || $(MAKE) bench-quick ARGS=
 
 spec: ## check the protocol's models with SPIN
 	@SIZE=$(SIZE) sh spec/check.sh $(ARGS)

@@ -29,11 +29,17 @@ func (b *bench) hold(ctx context.Context, c contest) error {
 	by := make(map[string]*turns.Series, len(series))
 	for _, s := range series {
 		by[s.Subject] = s
-		b.noise = append(b.noise, s.Of(turns.Foreign))
+		for _, m := range s.Measures {
+			b.late += turns.Late(m)
+		}
 		prefix := fmt.Sprintf("subject.%s.%v.", slug(s.Subject), c.cell)
 		b.results.Set(prefix+"per_s", s.Of(turns.PerSecond).Median)
 		b.results.Set(prefix+"p50_us", s.Of(turns.P50).Median)
 		b.results.Set(prefix+"p99_us", s.Of(turns.P99).Median)
+		if s.Of(turns.Processor).High == 0 { // a program of its own
+			continue
+		}
+		b.noise = append(b.noise, s.Of(turns.Foreign))
 		b.results.Set(prefix+"allocs", s.Of(turns.Allocs).Median)
 		for _, program := range []string{"bench", "postgres", "valkey-server"} {
 			b.results.Set(prefix+"cpu_us_"+slug(program), s.Of(func(m turns.Measure) float64 { return m.By[program] }).Median)
@@ -66,8 +72,9 @@ func (b *bench) note(v versus, cell turns.Cell, ours, theirs *turns.Series) {
 		b.results.Set(prefix+"ours_"+name+"_us", ours.Of(what).Median)
 		b.results.Set(prefix+"theirs_"+name+"_us", theirs.Of(what).Median)
 	}
-	b.results.Set(prefix+"cpu_ratio", turns.Ratio(ours, theirs, turns.Processor).Median)
-	more := ours.Of(turns.Allocs).Median - theirs.Of(turns.Allocs).Median
-	b.results.Set(prefix+"allocs_more", more)
+	if theirs.Of(turns.Processor).High > 0 {
+		b.results.Set(prefix+"cpu_ratio", turns.Ratio(ours, theirs, turns.Processor).Median)
+		b.results.Set(prefix+"allocs_more", ours.Of(turns.Allocs).Median-theirs.Of(turns.Allocs).Median)
+	}
 	b.table.ratio(v, ours, theirs)
 }

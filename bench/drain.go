@@ -38,30 +38,43 @@ func (b *bench) drain(ctx context.Context, name string, keys int) error {
 	if err := b.site.Fill(ctx, 1, 32); err != nil {
 		return err
 	}
-	records := b.cfg.Records
-	if err := b.leaveBacklog(ctx, records, keys); err != nil {
-		return fmt.Errorf("leaving the backlog: %w", err)
-	}
-	began, before := time.Now(), turns.Others()
-	resident, err := b.awaitEmpty(ctx)
+	d, err := b.drainOnce(ctx, b.cfg.Records, keys)
 	if err != nil {
 		return err
 	}
-	took := time.Since(began)
-	foreign := before.Until(turns.Others())
-	if err := b.allNewest(ctx, keys); err != nil {
-		return err
-	}
 	prefix := "drain." + name + "."
-	b.results.Set(prefix+"records", float64(records))
+	b.results.Set(prefix+"records", float64(b.cfg.Records))
 	b.results.Set(prefix+"keys", float64(keys))
-	b.results.Set(prefix+"seconds", took.Seconds())
-	b.results.Set(prefix+"records_per_s", float64(records)/took.Seconds())
-	b.results.Set(prefix+"relay_rss_mib", float64(resident)/(1<<20))
-	b.results.Set(prefix+"foreign_cpu", foreign)
+	b.results.Set(prefix+"seconds", d.took.Seconds())
+	b.results.Set(prefix+"records_per_s", d.perSecond)
+	b.results.Set(prefix+"relay_rss_mib", float64(d.resident)/(1<<20))
+	b.results.Set(prefix+"foreign_cpu", d.foreign)
 	fmt.Fprintf(b.table.out, "drain of %d records over %d keys: %.1f s, %.0f records/s, relay's memory at most %.0f MiB, others used %.0f%%\n",
-		records, keys, took.Seconds(), float64(records)/took.Seconds(), float64(resident)/(1<<20), 100*foreign)
+		b.cfg.Records, keys, d.took.Seconds(), d.perSecond, float64(d.resident)/(1<<20), 100*d.foreign)
 	return nil
+}
+
+// drained is what one drain has shown.
+type drained struct {
+	took      time.Duration
+	perSecond float64
+	resident  int64   // the most memory that the first relay had
+	foreign   float64 // the share of the machine that others used
+}
+
+// drainOnce leaves so many records over so many keys, and waits until they are settled.
+func (b *bench) drainOnce(ctx context.Context, records, keys int) (d drained, err error) {
+	if err := b.leaveBacklog(ctx, records, keys); err != nil {
+		return d, fmt.Errorf("leaving the backlog: %w", err)
+	}
+	began, before := time.Now(), turns.Others()
+	if d.resident, err = b.awaitEmpty(ctx); err != nil {
+		return d, err
+	}
+	d.took = time.Since(began)
+	d.foreign = before.Until(turns.Others())
+	d.perSecond = float64(records) / d.took.Seconds()
+	return d, b.allNewest(ctx, keys)
 }
 
 // leaveBacklog leaves the records in one transaction, so that the relay sees all of them at once when it commits. Postgres has looked at the tables
@@ -82,13 +95,13 @@ func (b *bench) awaitEmpty(ctx context.Context) (resident int64, err error) {
 		if err := b.site.DB.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM tidelock.outbox)").Scan(&left); err != nil {
 			return 0, err
 		}
-		now, err := residentBytes(b.site.RelayPid())
+		now, err := residentBytes(b.site.Relays[0].Pid)
 		if err != nil {
 			return 0, err
 		}
 		resident = max(resident, now)
 		select {
-		case <-b.site.Relay.Done():
+		case <-b.site.Relays[0].Done():
 			return 0, errors.New("the relay has ended")
 		case <-ctx.Done():
 			return 0, ctx.Err()

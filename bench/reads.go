@@ -32,15 +32,16 @@ func (b *bench) reads(ctx context.Context) error {
 		}
 		err = b.hold(ctx, contest{
 			cell: cell,
-			subjects: []turns.Subject{
+			subjects: append([]turns.Subject{
 				{Name: bareGet, Do: hand.Get},
 				{Name: ourGet, Do: b.ours.Get()},
 				{Name: ourNear, Do: b.near.Get()},
 				{Name: ourWithin, Do: b.ours.Get(within)},
-			},
+			}, b.bare(cell, servedGet)...),
 			compare: []versus{
 				{"get", ourGet, bareGet},
 				{"near", ourNear, bareGet},
+				{"get_vs_valkey_benchmark", ourGet, servedGet},
 				{"within", ourWithin, ourGet},
 			},
 		})

@@ -225,7 +225,7 @@ func (w *watched) next(ctx context.Context, value string) (time.Duration, error)
 			return time.Duration(ns), err
 		case <-ctx.Done():
 			return 0, ctx.Err()
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			return 0, fmt.Errorf("the watcher has not seen %q", value)
 		}
 	}

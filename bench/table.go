@@ -25,8 +25,12 @@ func (t table) subject(s *turns.Series) {
 
 func (t table) ratio(v versus, ours, theirs *turns.Series) {
 	rate := turns.Ratio(ours, theirs, turns.PerSecond)
-	fmt.Fprintf(t.out, "  → %-62s %5.2f × (%.2f-%.2f), p50 %.2f ×, p99 %.2f ×, cpu %.2f ×\n", v.ours+" against "+v.theirs, rate.Median, rate.Low, rate.High,
-		turns.Ratio(ours, theirs, turns.P50).Median, turns.Ratio(ours, theirs, turns.P99).Median, turns.Ratio(ours, theirs, turns.Processor).Median)
+	cpu := ""
+	if theirs.Of(turns.Processor).High > 0 { // else it was a program of its own
+		cpu = fmt.Sprintf(", cpu %.2f ×", turns.Ratio(ours, theirs, turns.Processor).Median)
+	}
+	fmt.Fprintf(t.out, "  → %-62s %5.2f × (%.2f-%.2f), p50 %.2f ×, p99 %.2f ×%s\n", v.ours+" against "+v.theirs, rate.Median, rate.Low, rate.High,
+		turns.Ratio(ours, theirs, turns.P50).Median, turns.Ratio(ours, theirs, turns.P99).Median, cpu)
 }
 
 func micros(us float64) string {
@@ -37,6 +41,9 @@ func micros(us float64) string {
 func processor(s *turns.Series) string {
 	of := func(program string) float64 {
 		return s.Of(func(m turns.Measure) float64 { return m.By[program] }).Median
+	}
+	if s.Of(turns.Processor).High == 0 {
+		return "-"
 	}
 	return fmt.Sprintf("%.0f = %.0f+%.0f+%.0f", s.Of(turns.Processor).Median, of("bench"), of("postgres"), of("valkey-server"))
 }

@@ -38,16 +38,17 @@ func (b *bench) writesIn(ctx context.Context, cell turns.Cell) error {
 	}
 	return b.hold(ctx, contest{
 		cell: cell,
-		subjects: []turns.Subject{
+		subjects: append([]turns.Subject{
 			{Name: handAutocommit, Do: hand.Autocommit},
 			{Name: ourPut, Do: b.ours.Put},
 			{Name: handTransaction, Do: hand.Transaction},
 			{Name: ourWrite, Do: b.ours.Write},
 			{Name: handDelete, Do: hand.Delete},
-		},
+		}, b.bare(cell, bareUpdate, bareSet)...),
 		compare: []versus{
 			{"put", ourPut, handAutocommit},
 			{"put_vs_delete", ourPut, handDelete},
+			{"put_vs_pgbench", ourPut, bareUpdate},
 			{"write", ourWrite, handTransaction},
 		},
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -37,9 +38,8 @@ type Site struct {
 	Valkey valkey.Client // for what is done by hand, with the options that Tidelock gives its own
 	NATS   *nats.Conn
 	Stack  *stack.Stack
-	Relay  *stack.Program // nil when it was not asked for
+	Relays []Relay
 
-	relay  *exec.Cmd
 	caches []*cache.Cache
 }
 
@@ -75,7 +75,13 @@ func Open(ctx context.Context, cfg Config) (s *Site, err error) {
 
 // Pool returns a pool of so many connections.
 func (s *Site) Pool(ctx context.Context, size int) (*pgxpool.Pool, error) {
-	db, err := pgxpool.New(ctx, fmt.Sprintf("%s&pool_max_conns=%d", s.Stack.Postgres.URL(), size))
+	return s.PoolAt(ctx, s.Stack.Postgres.Addr(), size)
+}
+
+// PoolAt returns a pool of connections to whoever stands before Postgres at addr.
+func (s *Site) PoolAt(ctx context.Context, addr string, size int) (*pgxpool.Pool, error) {
+	url := strings.Replace(s.Stack.Postgres.URL(), s.Stack.Postgres.Addr(), addr, 1)
+	db, err := pgxpool.New(ctx, fmt.Sprintf("%s&pool_max_conns=%d", url, size))
 	if err != nil {
 		return nil, fmt.Errorf("connecting to postgres: %w", err)
 	}
@@ -83,13 +89,11 @@ func (s *Site) Pool(ctx context.Context, size int) (*pgxpool.Pool, error) {
 }
 
 // NewValkey returns a client with the options that package cache gives its own.
-func (s *Site) NewValkey() (valkey.Client, error) {
-	option, err := valkey.ParseURL(s.Stack.Valkey.URL())
-	if err != nil {
-		return nil, err
-	}
-	option.DisableCache, option.DisableRetry = true, true
-	client, err := valkey.NewClient(option)
+func (s *Site) NewValkey() (valkey.Client, error) { return s.NewValkeyAt(s.Stack.Valkey.Addr()) }
+
+// NewValkeyAt is NewValkey for whoever stands before Valkey at addr.
+func (s *Site) NewValkeyAt(addr string) (valkey.Client, error) {
+	client, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{addr}, DisableCache: true, DisableRetry: true})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to valkey: %w", err)
 	}
@@ -98,35 +102,50 @@ func (s *Site) NewValkey() (valkey.Client, error) {
 
 // NewCache returns a cache of Tidelock's that keeps so many bytes in the process; Close closes it.
 func (s *Site) NewCache(ctx context.Context, near int) (*cache.Cache, error) {
-	c, err := cache.New(ctx, cache.Config{URL: s.Stack.Valkey.URL(), Timeout: cacheTimeout, NearBytes: near})
+	return s.newCache(ctx, cache.Config{URL: s.Stack.Valkey.URL(), Timeout: cacheTimeout, NearBytes: near})
+}
+
+// NewCacheAt is for whoever stands before Valkey at addr, with a deadline for each call; 0 is Tidelock's own.
+func (s *Site) NewCacheAt(ctx context.Context, addr string, timeout time.Duration) (*cache.Cache, error) {
+	return s.newCache(ctx, cache.Config{URL: "valkey://" + addr, Timeout: timeout})
+}
+
+func (s *Site) newCache(ctx context.Context, cfg cache.Config) (*cache.Cache, error) {
+	c, err := cache.New(ctx, cfg)
 	if err == nil {
 		s.caches = append(s.caches, c)
 	}
 	return c, err
 }
 
-// StartRelay starts the relay of this site in a process of its own.
+// StartRelay starts one more relay of this site in a process of its own.
 func (s *Site) StartRelay() error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	s.relay = exec.Command(self, "relay", s.Stack.Postgres.URL(), s.Stack.Valkey.URL(), s.Stack.NATS.URL())
-	s.Relay, err = stack.StartProgram(s.relay, filepath.Join(s.Stack.Dir(), "relay.log"))
+	cmd := exec.Command(self, "relay", s.Stack.Postgres.URL(), s.Stack.Valkey.URL(), s.Stack.NATS.URL())
+	program, err := stack.StartProgram(cmd, filepath.Join(s.Stack.Dir(), "relay.log"))
+	if err == nil {
+		s.Relays = append(s.Relays, Relay{Program: program, Pid: cmd.Process.Pid})
+	}
 	return err
 }
 
-// RelayPid is the id of the relay's process.
-func (s *Site) RelayPid() int { return s.relay.Process.Pid }
+// Relay is a relay in a process of its own.
+type Relay struct {
+	*stack.Program
+	Pid int
+}
 
-// StopRelay stops it again.
+// StopRelay stops the one that was started last.
 func (s *Site) StopRelay() error {
-	if s.Relay == nil {
+	if len(s.Relays) == 0 {
 		return nil
 	}
-	relay := s.Relay
-	s.Relay = nil
-	return relay.Stop()
+	last := s.Relays[len(s.Relays)-1]
+	s.Relays = s.Relays[:len(s.Relays)-1]
+	return last.Stop()
 }
 
 // Close stops everything and removes the data.
@@ -143,7 +162,10 @@ func (s *Site) Close() error {
 	if s.DB != nil {
 		s.DB.Close()
 	}
-	err := s.StopRelay()
+	var err error
+	for len(s.Relays) > 0 {
+		err = errors.Join(err, s.StopRelay())
+	}
 	if s.Stack != nil {
 		err = errors.Join(err, s.Stack.Close())
 	}

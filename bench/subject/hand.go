@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	updateSQL    = "UPDATE items SET body = $2 WHERE id = $1"
-	returningSQL = updateSQL + " RETURNING body"
+	updateSQL     = "UPDATE items SET body = $2 WHERE id = $1"
+	returningSQL  = updateSQL + " RETURNING body"
+	updateManySQL = "UPDATE items SET body = $2 WHERE id = ANY ($1)"
 	// ttl is the time to live of every entry.
 	ttl = time.Hour
 )
@@ -31,6 +32,12 @@ func (h Hand) key(n int) string { return "hand:" + strconv.Itoa(n) }
 
 func (h Hand) set(ctx context.Context, n int, body []byte) error {
 	return h.Valkey.Do(ctx, h.Valkey.B().Set().Key(h.key(n)).Value(valkey.BinaryString(body)).Ex(ttl).Build()).Error()
+}
+
+// Update is the UPDATE by itself, with nobody to tell.
+func (h Hand) Update(ctx context.Context, c *turns.Client) error {
+	_, err := h.DB.Exec(ctx, updateSQL, c.Key(), c.Payload())
+	return err
 }
 
 // Autocommit is the statement that Put runs as well, by itself, then a SET of what it returns.
@@ -98,12 +105,39 @@ func keys(c *turns.Client, name func(int) string) []string {
 
 // Fill sets all keys to what the table holds.
 func (h Hand) Fill(ctx context.Context) error {
-	return eachRow(ctx, h.DB, func(n int, body []byte) error { return h.set(ctx, n, body) })
+	return setRows(ctx, h.DB, h.Valkey, "SELECT id, body FROM items", func(n int, body []byte) (string, []byte) { return h.key(n), body })
 }
 
-// eachRow hands on every row of the table.
-func eachRow(ctx context.Context, db *pgxpool.Pool, do func(n int, body []byte) error) error {
-	rows, err := db.Query(ctx, "SELECT id, body FROM items")
+// setRows sets an entry for every row of a query.
+func setRows(ctx context.Context, db *pgxpool.Pool, client valkey.Client, query string, entry func(n int, body []byte) (key string, value []byte)) error {
+	var some []valkey.Completed
+	bytes := 0
+	flush := func() error {
+		for _, reply := range client.DoMulti(ctx, some...) {
+			if err := reply.Error(); err != nil {
+				return err
+			}
+		}
+		some, bytes = some[:0], 0
+		return nil
+	}
+	err := eachRow(ctx, db, query, func(n int, body []byte) error {
+		key, value := entry(n, body)
+		some = append(some, client.B().Set().Key(key).Value(string(value)).Ex(ttl).Build())
+		if bytes += len(value); len(some) < 500 && bytes < 1<<20 {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil && len(some) > 0 {
+		err = flush()
+	}
+	return err
+}
+
+// eachRow hands on every row of a query: a number and bytes.
+func eachRow(ctx context.Context, db *pgxpool.Pool, query string, do func(n int, body []byte) error) error {
+	rows, err := db.Query(ctx, query)
 	if err != nil {
 		return err
 	}
@@ -111,4 +145,28 @@ func eachRow(ctx context.Context, db *pgxpool.Pool, do func(n int, body []byte) 
 	var body []byte
 	_, err = pgx.ForEachRow(rows, []any{&n, &body}, func() error { return do(n, body) })
 	return err
+}
+
+// TransactionOf returns a subject's work: BEGIN, one UPDATE of n rows, COMMIT, then a SET of each in one pipeline.
+func (h Hand) TransactionOf(n int) func(context.Context, *turns.Client) error {
+	return func(ctx context.Context, c *turns.Client) error {
+		ids, body := c.Own(n), c.Payload()
+		err := pgx.BeginFunc(ctx, h.DB, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, updateManySQL, ids, body)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		sets := make([]valkey.Completed, n)
+		for i, id := range ids {
+			sets[i] = h.Valkey.B().Set().Key(h.key(id)).Value(valkey.BinaryString(body)).Ex(ttl).Build()
+		}
+		for _, reply := range h.Valkey.DoMulti(ctx, sets...) {
+			if err := reply.Error(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }

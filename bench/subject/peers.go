@@ -87,7 +87,7 @@ func (p *Peers) Once(ctx context.Context, c *turns.Client) error {
 
 // Fill brings all keys to both caches.
 func (p *Peers) Fill(ctx context.Context) error {
-	return eachRow(ctx, p.DB, func(n int, body []byte) error {
+	return eachRow(ctx, p.DB, "SELECT id, body FROM items", func(n int, body []byte) error {
 		if _, err := p.Weak.Fetch2(ctx, rocksKey(n), ttl, func() (string, error) { return string(body), nil }); err != nil {
 			return err
 		}

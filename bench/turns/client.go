@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -19,17 +21,22 @@ const tick = 100 * time.Nanosecond
 // Client is one caller in a closed loop: it begins the next operation when the last one has ended. Do may use it without locks.
 type Client struct {
 	Rand *rand.Rand
+	N    int // its number, from 0
 
 	cell    Cell
+	swept   int // how many keys of a sweep it has had
 	zipf    *rand.Zipf
 	payload []byte
 	times   *hdrhistogram.Histogram
 	seq     uint64
+	done    int // operations of a turn, also those that do not count
+	late    int // of a turn: ended by their own deadline
 }
 
-func newClient(cell Cell, n int) *Client {
+// NewClient returns the caller of this number in a cell.
+func NewClient(cell Cell, n int) *Client {
 	r := rand.New(rand.NewPCG(uint64(n), uint64(cell.Keys)))
-	c := &Client{Rand: r, cell: cell, payload: make([]byte, cell.Payload), times: hdrhistogram.New(1, int64(time.Minute/tick), 3)}
+	c := &Client{Rand: r, N: n, cell: cell, payload: make([]byte, cell.Payload), times: hdrhistogram.New(1, int64(time.Minute/tick), 3)}
 	for i := range c.payload {
 		c.payload[i] = 'a' + byte(r.IntN(26))
 	}
@@ -39,8 +46,12 @@ func newClient(cell Cell, n int) *Client {
 	return c
 }
 
-// Key returns the number of the next key. Popular keys are strewn over the table, as they are in life.
+// Key returns the number of the next key, which is another client's too, unless the cell is swept. Popular keys are strewn over the table, as they are in life.
 func (c *Client) Key() int {
+	if c.cell.Sweep {
+		c.swept++
+		return (c.N + (c.swept-1)*c.cell.Clients) % c.cell.Keys
+	}
 	if c.zipf == nil {
 		return c.Rand.IntN(c.cell.Keys)
 	}
@@ -61,17 +72,44 @@ func (c *Client) Payload() []byte {
 
 func (c *Client) run(ctx context.Context, s Subject, from, until time.Time) error {
 	c.times.Reset()
-	for begun := time.Now(); begun.Before(until); {
-		if err := s.Do(ctx, c); err != nil {
-			return err
-		}
+	c.done, c.late = 0, 0
+	for begun := time.Now(); begun.Before(until) && ctx.Err() == nil; {
+		err := s.Do(ctx, c)
 		ended := time.Now()
-		if ended.After(from) && ended.Before(until) {
-			if err := c.times.RecordValue(int64(ended.Sub(begun) / tick)); err != nil {
-				return err
-			}
+		switch {
+		case err != nil && (ctx.Err() != nil || !TimedOut(err)):
+			return err
+		case err != nil:
+			c.late++
+		default:
+			c.done++
+			c.note(ended.Sub(begun), ended.After(from) && ended.Before(until))
 		}
 		begun = ended
 	}
 	return nil
+}
+
+// note counts an operation that has ended within the measured time.
+func (c *Client) note(took time.Duration, counts bool) {
+	if counts {
+		_ = c.times.RecordValue(min(int64(took/tick), c.times.HighestTrackableValue())) // fails beyond that alone
+	}
+}
+
+// TimedOut reports whether an operation has failed for want of time. Where the machine has none to spare that says nothing against a subject.
+func TimedOut(err error) bool {
+	network, ok := errors.AsType[net.Error](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && network.Timeout()
+}
+
+// Own returns n keys of which no other client has one, each once.
+func (c *Client) Own(n int) []int {
+	share := c.cell.Keys / c.cell.Clients
+	from := c.Rand.IntN(share)
+	keys := make([]int, min(n, share))
+	for i := range keys {
+		keys[i] = c.N*share + (from+i)%share
+	}
+	return keys
 }

@@ -152,6 +152,9 @@ func Others() Reading { return Reading{readCounters(family(os.Getpid()))} }
 // Until returns the share of the machine that went to others between two readings.
 func (r Reading) Until(later Reading) float64 { return foreign(r.at, later.at) }
 
+// Spent returns the processor time between two readings, in microseconds, by program.
+func (r Reading) Spent(later Reading) map[string]float64 { return spent(r.at, later.at) }
+
 // Idle returns the processor time that this program and its servers use while there is no work, in microseconds a second, by program.
 func Idle(ctx context.Context, d time.Duration) (map[string]float64, error) {
 	ours := family(os.Getpid())

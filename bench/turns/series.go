@@ -13,6 +13,7 @@ type Measure struct {
 	P50, P99  time.Duration
 	Allocs    float64 // allocations in this process for each operation, the client library's included
 	Foreign   float64 // the share of the machine that others used meanwhile
+	Late      int     // operations that ended by a deadline of their own; they do not count
 	// Processor is the processor time of an operation in microseconds, of this process and all servers: others cannot take it away.
 	Processor float64
 	// By is the same by program.
@@ -21,8 +22,10 @@ type Measure struct {
 
 func measure(clients []*Client, plan Plan, begun, ended counters) Measure {
 	all := hdrhistogram.New(1, int64(time.Minute/tick), 3)
+	late := 0
 	for _, c := range clients {
 		all.Merge(c.times)
+		late += c.late
 	}
 	n := float64(all.TotalCount())
 	by, sum := spent(begun, ended), 0.0
@@ -38,6 +41,7 @@ func measure(clients []*Client, plan Plan, begun, ended counters) Measure {
 		P99:       time.Duration(all.ValueAtQuantile(99)) * tick,
 		Allocs:    float64(ended.mallocs-begun.mallocs) / max(n, 1),
 		Foreign:   foreign(begun, ended),
+		Late:      late,
 	}
 }
 
@@ -101,3 +105,6 @@ func Processor(m Measure) float64 { return m.Processor }
 
 // Foreign is the share of the machine that others used.
 func Foreign(m Measure) float64 { return m.Foreign }
+
+// Late is how many operations ended by a deadline of their own.
+func Late(m Measure) float64 { return float64(m.Late) }

@@ -28,6 +28,7 @@ type Cell struct {
 	Payload int  // bytes
 	Keys    int  // how many there are
 	Zipf    bool // some keys are much more popular than others
+	Sweep   bool // each key in its turn, once
 }
 
 // String returns the cell's name, as it stands in the results.
@@ -47,10 +48,13 @@ func Size(n int) string {
 	return fmt.Sprintf("%dB", n)
 }
 
-// Subject is one way to do the work. Do does it once; an error ends the whole run, for a subject that fails is not measured.
+// Subject is one way to do the work. Do does it once; an error ends the whole run, for a subject that fails is not measured. An operation that
+// ran out of time is counted apart, and ends the run only if no other has succeeded in that turn.
 type Subject struct {
 	Name string
 	Do   func(ctx context.Context, c *Client) error
+	// Alone, if set, takes a whole turn by itself: a program that has clients of its own. What it returns has no processor time.
+	Alone func(ctx context.Context, cell Cell, plan Plan) (Measure, error)
 }
 
 // Run has the subjects take their turns and returns a series for each, in their order. around, if set, is called before each turn, and
@@ -58,7 +62,7 @@ type Subject struct {
 func Run(ctx context.Context, plan Plan, cell Cell, subjects []Subject, around func(subject string) (after func() error, err error)) ([]*Series, error) {
 	clients := make([]*Client, cell.Clients)
 	for i := range clients {
-		clients[i] = newClient(cell, i)
+		clients[i] = NewClient(cell, i)
 	}
 	series := make([]*Series, len(subjects))
 	for i, s := range subjects {
@@ -73,7 +77,7 @@ func Run(ctx context.Context, plan Plan, cell Cell, subjects []Subject, around f
 					return nil, err
 				}
 			}
-			m, err := take(ctx, plan, clients, s)
+			m, err := s.turn(ctx, plan, cell, clients)
 			if err = errors.Join(err, after()); err != nil {
 				return nil, fmt.Errorf("%s, %v: %w", s.Name, cell, err)
 			}
@@ -81,6 +85,13 @@ func Run(ctx context.Context, plan Plan, cell Cell, subjects []Subject, around f
 		}
 	}
 	return series, nil
+}
+
+func (s Subject) turn(ctx context.Context, plan Plan, cell Cell, clients []*Client) (Measure, error) {
+	if s.Alone != nil {
+		return s.Alone(ctx, cell, plan)
+	}
+	return take(ctx, plan, clients, s)
 }
 
 // take is one turn. An operation counts when it ends within the measured time.
@@ -109,6 +120,13 @@ func take(ctx context.Context, plan Plan, clients []*Client, s Subject) (Measure
 	work.Wait()
 	if err := context.Cause(ctx); err != nil {
 		return Measure{}, err
+	}
+	done, late := 0, 0
+	for _, c := range clients {
+		done, late = done+c.done, late+c.late
+	}
+	if done == 0 && late > 0 {
+		return Measure{}, errors.New("every operation ran out of time")
 	}
 	return measure(clients, plan, begun, ended), nil
 }

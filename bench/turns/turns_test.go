@@ -3,6 +3,7 @@ package turns_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -55,6 +56,28 @@ func TestFailingSubjectEndsTheRun(t *testing.T) {
 	_, err := turns.Run(t.Context(), short, turns.Cell{Clients: 2, Payload: 32, Keys: 10}, []turns.Subject{{Name: "a", Do: fails}}, nil)
 	if !errors.Is(err, broken) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestLateOperationsEndTheRunOnlyIfAllAreLate(t *testing.T) {
+	cell := turns.Cell{Clients: 1, Payload: 32, Keys: 10}
+	n := 0
+	sometimes := func(context.Context, *turns.Client) error {
+		if n++; n%2 == 0 {
+			return fmt.Errorf("writing: %w", context.DeadlineExceeded)
+		}
+		return nil
+	}
+	series, err := turns.Run(t.Context(), short, cell, []turns.Subject{{Name: "sometimes", Do: sometimes}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if late := series[0].Of(turns.Late); late.High == 0 {
+		t.Error("no operation was late")
+	}
+	never := func(context.Context, *turns.Client) error { return context.DeadlineExceeded }
+	if _, err = turns.Run(t.Context(), short, cell, []turns.Subject{{Name: "never", Do: never}}, nil); err == nil {
+		t.Error("a subject that never has time to end is measured")
 	}
 }
 

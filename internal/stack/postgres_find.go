@@ -20,6 +20,11 @@ type postgresBin struct {
 	version                      string
 }
 
+// Program is the path of another program of the installation that the server is of, such as pgbench. It may not be there.
+func (p *Postgres) Program(name string) string {
+	return filepath.Join(filepath.Dir(p.drv.bin.postgres), name)
+}
+
 // postgresFinder looks for an installation: first on PATH, then where packages put it without putting it on PATH.
 type postgresFinder struct {
 	lookPath func(string) (string, error)
