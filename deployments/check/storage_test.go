@@ -1,7 +1,6 @@
 package check
 
 import (
-	"context"
 	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
