@@ -45,15 +45,15 @@ networkPolicy:
 	"the least":    `{migrate: {enabled: false}, networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, relay: {replicas: 1}}`,
 }
 
-// bad are values that it must refuse.
-var bad = map[string]string{
-	"a misspelt value":                `relay: {replica: 3}`,
-	"a password among the values":     `secret: {databaseURL: "postgres://u:p@h/d"}`,
-	"a policy that lets all scrape":   `networkPolicy: {monitoring: []}`,
-	"an API without entities":         `serve: {enabled: true}`,
-	"a port that only root may have":  `relay: {port: 80}`,
-	"a policy without a port":         `networkPolicy: {postgres: {to: [], ports: []}}`,
-	"an autoscaler of a wrong target": `autoscaling: {oldestPendingSeconds: 0}`,
+// bad are values that it must refuse, and a word of the reason.
+var bad = []struct{ name, values, reason string }{
+	{"a misspelt value", `relay: {replica: 3}`, "replica"},
+	{"a password among the values", `secret: {databaseURL: "postgres://u:p@h/d"}`, "databaseURL"},
+	{"a policy that lets all scrape", `networkPolicy: {monitoring: []}`, "monitoring"},
+	{"an API without entities", `serve: {enabled: true}`, "entities"},
+	{"a port that only root may have", `relay: {port: 80}`, "port"},
+	{"a policy without a port", `networkPolicy: {postgres: {to: [], ports: []}}`, "ports"},
+	{"an autoscaler without a target", `autoscaling: {oldestPendingSeconds: 0}`, "oldestPendingSeconds"},
 }
 
 func parse(t *testing.T, text string) map[string]any {
@@ -154,9 +154,9 @@ func TestChartLints(t *testing.T) {
 
 func TestChartRefuses(t *testing.T) {
 	t.Parallel()
-	for name, values := range bad {
-		if _, err := render(parse(t, values)); err == nil {
-			t.Errorf("%s is accepted", name)
+	for _, b := range bad {
+		if _, err := render(parse(t, b.values)); err == nil || !strings.Contains(err.Error(), b.reason) {
+			t.Errorf("%s is not refused for what it is: %v", b.name, err)
 		}
 	}
 }
@@ -175,6 +175,7 @@ func TestChart(t *testing.T) {
 				checkPod(t, j.Name, j.Spec.Template)
 			}
 			r.checkSelectors(t)
+			r.checkBudgets(t)
 			r.checkPolicies(t)
 			r.checkScalers(t)
 		})

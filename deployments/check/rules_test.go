@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 )
 
 // checkPod fails if a pod may do more than open connections, or knows a password by itself.
@@ -110,6 +111,17 @@ func (r *release) checkSelectors(t *testing.T) {
 		_, name, _ := strings.Cut(who, " ")
 		if found := r.selected(labels); len(found) != 1 || found[0].Name != name {
 			t.Errorf("%s selects %d deployments by %v", who, len(found), labels)
+		}
+	}
+}
+
+// checkBudgets fails if a budget lets none go, or all, or holds a node back for pods that are not ready. The schemas do not list the words that may stand there.
+func (r *release) checkBudgets(t *testing.T) {
+	t.Helper()
+	for _, b := range r.budgets {
+		words := b.Spec.UnhealthyPodEvictionPolicy
+		if b.Spec.MaxUnavailable == nil || b.Spec.MaxUnavailable.IntVal != 1 || b.Spec.MinAvailable != nil || words == nil || *words != policyv1.AlwaysAllow {
+			t.Errorf("%s is %+v", b.Name, b.Spec)
 		}
 	}
 }
