@@ -14,7 +14,7 @@ VCS := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 || echo -buildvcs=
 .PHONY: help deps servers build demo dev chaos test vet lint gofmt gofix staticcheck depguard revive clean spec
 
 help: ## list the targets
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install Postgres, Valkey, a C compiler and SPIN, where they are missing
 	@sh internal/tools/deps.sh
@@ -50,7 +50,11 @@ bench-plots: # the last run's pictures into the documentation
 
 test: deps vet lint spec ## vet, lint, check the models and test, with PKGS=./cache and TESTFLAGS="-run TestX -v"
 	go test -race -count=1 $(TESTFLAGS) $(PKGS)
-	@[ "$(PKGS)" != ./... ] || [ -n "$(TESTFLAGS)" ] || $(MAKE) bench-quick ARGS=
+	@[ "$(PKGS)" != ./... ] || [ -n "$(TESTFLAGS)" ] || $(MAKE) check-deployments bench-quick ARGS=
+
+.PHONY: check-deployments
+check-deployments: ## hold the chart, the compose file, the alerts and the units against what they are for
+	cd deployments/check && go test -count=1 ./...
 
 spec: ## check the protocol's models with SPIN
 	@SIZE=$(SIZE) sh spec/check.sh $(ARGS)
