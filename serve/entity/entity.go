@@ -34,6 +34,8 @@ type Entity struct {
 	Strict bool
 	// Insert says that PUT makes rows that are not there.
 	Insert bool
+	// AfterTriggers is how many triggers of the table run after its statements, and might change rows again.
+	AfterTriggers int
 
 	methods  []string
 	template template
