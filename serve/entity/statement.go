@@ -39,7 +39,7 @@ func (e *Entity) json() string {
 	for i, c := range e.Columns {
 		columns[i] = "t." + quote(c.Name)
 	}
-	return "(SELECT row_to_json(r) FROM (SELECT " + strings.Join(columns, ", ") + ") AS r)::text"
+	return "(SELECT row_to_json(r.*) FROM (SELECT " + strings.Join(columns, ", ") + ") AS r)::text"
 }
 
 // is is the condition that t is the row whose key is the first parameters.
