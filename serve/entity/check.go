@@ -63,7 +63,7 @@ func (f *File) check(ctx context.Context, db outbox.DB, name at[string], s *enti
 	}
 	e := &checked{spec: s, pos: name.pos, table: *t, Entity: &Entity{
 		Name: name.value, About: s.About.value, Table: t.name, TTL: time.Duration(s.TTL.value), AbsentTTL: time.Duration(s.AbsentTTL.value),
-		OnRead: s.Allocate.value == "read", Strict: s.Strict.value, Insert: s.Insert.value == nil || *s.Insert.value, methods: s.Methods.values(), AfterTriggers: t.triggers,
+		OnRead: s.Allocate.value == "read", Strict: s.Strict.value, Insert: s.Insert.value || s.Insert.pos == (position{}), methods: s.Methods.values(), AfterTriggers: t.triggers,
 	}}
 	if len(e.methods) == 0 {
 		e.methods = methods

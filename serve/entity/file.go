@@ -36,7 +36,7 @@ type entitySpec struct {
 	Allocate  at[string]   `yaml:"allocate"`
 	Strict    at[bool]     `yaml:"strict"`
 	Methods   list         `yaml:"methods"`
-	Insert    at[*bool]    `yaml:"insert"`
+	Insert    at[bool]     `yaml:"insert"`
 	About     at[string]   `yaml:"about"`
 }
 
