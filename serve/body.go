@@ -23,11 +23,11 @@ func strictJSON(body []byte, to any) error {
 
 // bodyID reads a key in a body: a string, an integer, or an array of them for a key of several columns.
 func bodyID(e *served, raw json.RawMessage) ([]string, error) {
-	elements := []json.RawMessage{raw}
-	if len(raw) > 0 && raw[0] == '[' {
-		if err := json.Unmarshal(raw, &elements); err != nil {
-			return nil, badID.because("an id is not JSON")
-		}
+	var elements []json.RawMessage
+	if len(raw) == 0 || raw[0] != '[' {
+		elements = []json.RawMessage{raw}
+	} else if err := json.Unmarshal(raw, &elements); err != nil {
+		return nil, badID.because("an id is not JSON")
 	}
 	parts := make([]string, len(elements))
 	for i, element := range elements {

@@ -57,11 +57,7 @@ func TestAVersionIsCheckedUnderTheLock(t *testing.T) {
 	for i := range status {
 		both.Go(func() { status[i] = w.do("PATCH", path, fmt.Sprintf(`{"delay":%d}`, i+1), "If-Match: "+tag).status })
 	}
-	stacktest.Eventually(t, 20*time.Second, func() bool {
-		var waiting int
-		err := w.db.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
-		return err == nil && waiting == 2
-	}, "both wait")
+	waitForLock(t, w, 2)
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -130,4 +126,14 @@ func TestWithoutValkey(t *testing.T) {
 	w.do("GET", "/v1/flights/1", "").want(200, `"number":"TL 1"`).has("Cache-Status", "tidelock; fwd=bypass; detail=unavailable")
 	w.do("GET", "/livez", "").want(200)
 	w.do("GET", "/readyz", "").want(200, `"status":"degraded"`, `"valkey":"down"`)
+}
+
+// waitForLock waits until so many sessions of the world's wait for a lock.
+func waitForLock(t *testing.T, w *world, sessions int) {
+	t.Helper()
+	stacktest.Eventually(t, 20*time.Second, func() bool {
+		var waiting int
+		err := w.db.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+		return err == nil && waiting == sessions
+	}, "sessions wait for a lock")
 }
