@@ -20,7 +20,7 @@ import (
 
 const tables = `CREATE TYPE state AS ENUM ('planned', 'boarding', 'gone');
 	CREATE TABLE flights (id bigint PRIMARY KEY, number varchar(8) NOT NULL, delay int NOT NULL DEFAULT 0, gate text, secret text NOT NULL DEFAULT 'hidden',
-		state state NOT NULL DEFAULT 'planned', price numeric, at timestamptz, changes int NOT NULL GENERATED ALWAYS AS (delay * 2) STORED);
+		state state NOT NULL DEFAULT 'planned', price numeric, at timestamptz, changes bigint NOT NULL GENERATED ALWAYS AS (delay::bigint * 2) STORED);
 	CREATE TABLE seats (flight bigint NOT NULL, "seat no" text NOT NULL, taken boolean NOT NULL, PRIMARY KEY (flight, "seat no"));
 	CREATE TABLE kinds (id uuid PRIMARY KEY, n numeric, f float8, t timestamptz, b bytea, u uuid, a int[], aa text[], j jsonb, js json, i interval, r int4range, d date, big int8)`
 
