@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"runtime/debug"
@@ -158,9 +159,7 @@ const gzipLeast = 1400
 // send writes the answer, compressed where the client takes that. A compressed representation is another one, and has another entity-tag.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, answer *response) {
 	h := w.Header()
-	for name, values := range answer.header {
-		h[name] = values
-	}
+	maps.Copy(h, answer.header)
 	h.Set("X-Content-Type-Options", "nosniff")
 	body := answer.body
 	if len(body) > 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -121,9 +122,7 @@ func (p *problem) response(requestID string) *response {
 	}
 	text, _ := json.Marshal(body)
 	r := &response{status: p.status, header: http.Header{"Content-Type": {"application/problem+json"}, "Cache-Control": {"no-store"}}, body: text}
-	for name, values := range p.header {
-		r.header[name] = values
-	}
+	maps.Copy(r.header, p.header)
 	return r
 }
 

@@ -3,6 +3,7 @@ package entity
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,9 +27,7 @@ var Session = map[string]string{
 
 // Tune has a pool's sessions set to what Session says.
 func Tune(cfg *pgxpool.Config) {
-	for name, value := range Session {
-		cfg.ConnConfig.RuntimeParams[name] = value
-	}
+	maps.Copy(cfg.ConnConfig.RuntimeParams, Session)
 }
 
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

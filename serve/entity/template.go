@@ -86,6 +86,9 @@ func (t template) escaper(i int) *strings.Replacer {
 // parse returns the values of a cache key that key has made.
 func (t template) parse(key string) (id []string, ok bool) {
 	rest, ok := strings.CutPrefix(key, t.literals[0])
+	if !ok {
+		return nil, false
+	}
 	id = make([]string, len(t.columns))
 	for i, column := range t.columns {
 		value, end := rest, t.literals[i+1]
