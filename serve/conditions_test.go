@@ -1,6 +1,7 @@
 package serve_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -126,6 +127,46 @@ func TestWithoutValkey(t *testing.T) {
 	w.do("GET", "/v1/flights/1", "").want(200, `"number":"TL 1"`).has("Cache-Status", "tidelock; fwd=bypass; detail=unavailable")
 	w.do("GET", "/livez", "").want(200)
 	w.do("GET", "/readyz", "").want(200, `"status":"degraded"`, `"valkey":"down"`)
+}
+
+// TestAVersionThatPostgresHasForgotten: the cache may still have it, and must not go on giving it to who is refused for it.
+func TestAVersionThatPostgresHasForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	tag := w.do("PUT", "/v1/flights/1", `{"number":"TL 1"}`).want(200).header.Get("ETag")
+	w.exec(`DELETE FROM tidelock.versions`)
+	w.exec(`SELECT setval('tidelock.version_seq', 100)`)
+	w.exec(`UPDATE tidelock.floor SET version = 100`)
+	w.do("GET", "/v1/flights/1", "").want(200).has("ETag", tag)
+	w.do("PATCH", "/v1/flights/1", `{"delay":1}`, "If-Match: "+tag).want(412)
+	w.do("GET", "/v1/flights/1", "").want(200).has("ETag", `"100"`)
+	w.do("PATCH", "/v1/flights/1", `{"delay":1}`, `If-Match: "100"`).want(200, `"delay":1`).has("ETag", `"101"`)
+}
+
+// TestDocumentedRightsSuffice does everything as a role with the rights that the manual asks for.
+func TestDocumentedRightsSuffice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "", func(c *serve.Config) {
+		if _, err := c.DB.Exec(t.Context(), `CREATE ROLE a_server LOGIN; GRANT USAGE ON SCHEMA tidelock TO a_server; GRANT USAGE ON SEQUENCE tidelock.version_seq TO a_server;
+			GRANT SELECT, INSERT, UPDATE ON tidelock.versions TO a_server; GRANT SELECT, INSERT, UPDATE, DELETE ON tidelock.outbox, tidelock.requests TO a_server;
+			GRANT SELECT ON tidelock.floor, tidelock.servers, tidelock.strict, tidelock.strict_generation TO a_server;
+			GRANT SELECT, INSERT, UPDATE, DELETE ON flights, seats, kinds TO a_server`); err != nil {
+			t.Fatal(err)
+		}
+		admin := c.DB
+		t.Cleanup(func() { _, _ = admin.Exec(context.Background(), `DROP OWNED BY a_server; DROP ROLE a_server`) })
+		cfg := c.DB.Config()
+		cfg.ConnConfig.User = "a_server"
+		c.DB = tunedFrom(t, cfg)
+	})
+	tag := w.do("PUT", "/v1/flights/1", `{"number":"TL 1"}`, "Idempotency-Key: a").want(200).header.Get("ETag")
+	w.do("PUT", "/v1/flights/1", `{"number":"TL 1"}`, "Idempotency-Key: a").want(200)
+	w.do("PATCH", "/v1/flights/1", `{"delay":1}`, "If-Match: "+tag).want(200)
+	w.do("GET", "/v1/flights/1", "").want(200)
+	w.do("POST", "/v1/flights:invalidate", `{"ids":[1]}`).want(200)
+	w.do("GET", "/v1/flights/1", "").want(200).has("Cache-Status", "tidelock; fwd=miss")
+	w.do("DELETE", "/v1/flights/1", "").want(200)
+	w.do("GET", "/readyz", "").want(200, "ready")
 }
 
 // waitForLock waits until so many sessions of the world's wait for a lock.

@@ -62,7 +62,8 @@ type problem struct {
 	fields    entity.FieldErrors
 	operation int // of a batch, -1 for none
 	header    http.Header
-	cause     error // for the log
+	cause     error  // for the log
+	outdated  string // a key whose entry is to be dropped
 }
 
 // Error is for logs.

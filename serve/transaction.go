@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/internal/mutant"
 	"github.com/tidelock-cache/tidelock/writer"
@@ -41,6 +42,7 @@ func (s *Server) performOwn(q *request, operations []*operation, c *claim) (*per
 		return c.keep(ctx, tx, operations, rows)
 	})
 	if err != nil {
+		s.renew(q.Context(), err)
 		return nil, err
 	}
 	return newPerformed(operations, rows, result), nil
@@ -54,7 +56,7 @@ func run(ctx context.Context, tx *writer.Tx, operations []*operation, rows [][]b
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(operations[a].key, operations[b].key) })
-	versions, err := before(ctx, tx, operations, mutant.On("version-under-lock"))
+	found, err := before(ctx, tx, operations, mutant.On("version-under-lock"))
 	if err != nil {
 		return err
 	}
@@ -73,13 +75,17 @@ func run(ctx context.Context, tx *writer.Tx, operations []*operation, rows [][]b
 		return err
 	}
 	if !mutant.On("version-under-lock") {
-		if versions, err = before(ctx, tx, operations, true); err != nil {
+		if found, err = before(ctx, tx, operations, true); err != nil {
 			return err
 		}
 	}
 	for i, o := range operations {
-		if !o.creates && !o.condition.holds(versions[o.key]) {
-			return of(i, operations, o.condition.failed())
+		if !o.creates && !o.condition.holds(found[o.key].version) {
+			failure := o.condition.failed()
+			if found[o.key].pruned {
+				failure.outdated = o.key
+			}
+			return of(i, operations, failure)
 		}
 		if err := tx.Change(o.change(rows[i])); err != nil {
 			return of(i, operations, err)
@@ -104,32 +110,50 @@ func (o *operation) take(row pgx.Row, into *[]byte) error {
 	return nil
 }
 
+// version is what a key had before a transaction; pruned: Postgres has forgotten it, and the floor stands in for it.
+type version struct {
+	version int64
+	pruned  bool
+}
+
 // before returns the versions of those keys whose version matters, as they were before this transaction.
-func before(ctx context.Context, tx pgx.Tx, operations []*operation, look bool) (map[string]int64, error) {
+func before(ctx context.Context, tx pgx.Tx, operations []*operation, look bool) (map[string]version, error) {
 	var keys []string
 	for _, o := range operations {
 		if o.condition.byVersion() && look {
 			keys = append(keys, o.key)
 		}
 	}
-	versions := make(map[string]int64, len(keys))
+	found := make(map[string]version, len(keys))
 	if keys == nil {
-		return versions, nil
+		return found, nil
 	}
 	rows, err := tx.Query(ctx, versionsText, keys)
 	if err != nil {
 		return nil, fmt.Errorf("reading versions: %w", err)
 	}
 	var key string
-	var version int64
-	_, err = pgx.ForEachRow(rows, []any{&key, &version}, func() error {
-		versions[key] = version
+	var v version
+	_, err = pgx.ForEachRow(rows, []any{&key, &v.version, &v.pruned}, func() error {
+		found[key] = v
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading versions: %w", err)
 	}
-	return versions, nil
+	return found, nil
+}
+
+// renew drops the entry of a key whose version Postgres has forgotten: as long as the cache had it, who reads it again would be given the same version again,
+// and refused again.
+func (s *Server) renew(ctx context.Context, err error) {
+	p, ok := errors.AsType[*problem](err)
+	if !ok || p.outdated == "" {
+		return
+	}
+	if err := s.cfg.Cache.Drop(ctx, p.outdated); err != nil {
+		s.log.Debug("drop_failed", zap.Error(err))
+	}
 }
 
 // of says which of several operations has failed. What the writer repeats it must see as it is.

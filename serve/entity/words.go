@@ -79,6 +79,9 @@ func (f *File) checkLists(s *entitySpec) {
 }
 
 func (f *File) checkClient(name at[string], s *clientSpec, seen map[string]string) {
+	if !nameForm.MatchString(name.value) {
+		f.fail(name.pos, "%q cannot be a client's name: want lower-case letters, digits, _ and -, a letter first", name.value)
+	}
 	if (s.SHA256.value == "") == (s.Certificate.value == "") {
 		f.fail(name.pos, "the client %q needs either \"sha256\", the hash of its token, or \"certificate\", the name in its certificate", name.value)
 	}

@@ -3,5 +3,5 @@
 WITH held AS MATERIALIZED (
     SELECT key, version FROM tidelock.versions WHERE key = ANY ($1) ORDER BY key COLLATE "C" FOR UPDATE
 )
-SELECT k.key, coalesce(held.version, floor.version)
+SELECT k.key, coalesce(held.version, floor.version), held.version IS NULL
 FROM tidelock.floor, unnest($1::text[]) AS k (key) LEFT JOIN held ON held.key = k.key COLLATE "C"
