@@ -32,7 +32,7 @@ func heavyTraffic() Traffic {
 	t := usualTraffic()
 	t.Driver.Pause, t.Driver.Readers, t.Driver.Writers, t.Driver.Conns = 0, 16, 1, 16
 	t.Driver.Keys, t.Driver.Zipf, t.Driver.Cache.Timeout = 2_000, 0.9, 250*ms
-	t.Driver.Reads.Many, t.Driver.Reads.ManyKeys = 0.5, 16
+	t.Driver.Reads.Many, t.Driver.Reads.ManyKeys = 0.6, 64
 	return t
 }
 

@@ -138,7 +138,7 @@ func (w *Writer) finish(group []*queued) {
 		records, of := distinct(group)
 		result, open := w.settle(context.Background(), committed{records, group[0].strict})
 		waiting := slices.DeleteFunc(group, func(q *queued) bool {
-			q.result = Result{Keys: []KeyResult{result.Keys[of[q.put.Key]]}}
+			q.result = Result{Keys: []KeyResult{result.Keys[of[q.put.Key]]}, Payload: q.record.Payload}
 			settled := !slices.ContainsFunc(open, func(v lease.Version) bool { return v.Key == q.put.Key })
 			if settled {
 				close(q.done)

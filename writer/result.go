@@ -32,6 +32,8 @@ type KeyResult struct {
 // Result is a committed write.
 type Result struct {
 	Keys []KeyResult // in the order in which they were first named
+	// Payload is, for a Put that sets a value, what its statement returned: of several Puts of one key in one transaction, what the last one did.
+	Payload []byte
 }
 
 // Token lets a read see this write, whatever the cache holds: reader.AtLeast.

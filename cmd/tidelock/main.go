@@ -22,6 +22,7 @@ type cli struct {
 
 	Migrate migrateCmd       `cmd:"" help:"Create, upgrade or remove the schema tidelock in Postgres."`
 	Relay   relayCmd         `cmd:"" help:"Bring to the cache what its writers could not. Run at least one; any number may run."`
+	Serve   serveCmd         `cmd:"" help:"Serve rows of declared entities over HTTP, through the cache."`
 	Inspect inspectCmd       `cmd:"" help:"Show a key: the entry in Valkey beside its version and its pending records in Postgres."`
 	Outbox  outboxCmd        `cmd:"" help:"Show what waits for the cache and what was set aside, and retry it."`
 	Status  statusCmd        `cmd:"" help:"Show who guards the cache, which servers are on record, and how much waits."`

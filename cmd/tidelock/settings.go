@@ -87,8 +87,8 @@ func missing(what, flag, env string) error {
 	return fmt.Errorf("%s is not set: give --%s or %s", what, flag, env)
 }
 
-// database opens a pool of at least the given size. It does not connect yet.
-func (s *Settings) database(ctx context.Context, conns int32) (*pgxpool.Pool, error) {
+// database opens a pool of at least the given size; tune may change its settings. It does not connect yet.
+func (s *Settings) database(ctx context.Context, conns int32, tune ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	if s.DatabaseURL == "" {
 		return nil, missing("the database", "database-url", "TIDELOCK_DATABASE_URL")
 	}
@@ -98,6 +98,9 @@ func (s *Settings) database(ctx context.Context, conns int32) (*pgxpool.Pool, er
 	}
 	cfg.MaxConns = max(cfg.MaxConns, conns)
 	cfg.ConnConfig.RuntimeParams["default_transaction_isolation"] = "read committed" // what our statements are written for
+	for _, f := range tune {
+		f(cfg)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("--database-url: %w", err)

@@ -80,6 +80,10 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"retire-by-key", "outbox", "TestSettledOnRecord"},
 	{"relay-recall-lost", "relay", "TestRelayRecalls"},
 	{"recall-lost", "writer", "TestRecallOfWhatPostgresHasLost"},
+	{"one-key-a-row", "serve", "TestTwoRowsHaveTwoKeys"},
+	{"one-spelling", "serve", "TestOneRowHasOneKey"},
+	{"one-put-a-version", "serve", "TestNoTwoWritesShareAVersion"},
+	{"version-under-lock", "serve", "TestAVersionIsCheckedUnderTheLock"},
 }
 
 // killTime bounds one run of a killing test.
@@ -122,7 +126,7 @@ func TestEveryRuleIsListed(t *testing.T) {
 		listed[m.rule] = true
 	}
 	found := make(map[string]bool)
-	for _, pkg := range []string{"cache", "lease", "outbox", "reader", "relay", "writer"} {
+	for _, pkg := range []string{"cache", "lease", "outbox", "reader", "relay", "serve", "serve/entity", "writer"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", pkg, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no sources of %s: %v", pkg, err)
