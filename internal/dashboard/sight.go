@@ -1,0 +1,108 @@
+package dashboard
+
+import (
+	"context"
+	_ "embed"
+	"sync"
+	"time"
+
+	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/outbox"
+)
+
+const (
+	// lookTimeout bounds the questions of one look.
+	lookTimeout = 900 * time.Millisecond
+	// countCost is how much longer than a count the pause after it is: with a million records pending a count is work.
+	countCost = 20
+	// recordsShown is how many pending records are shown, and how many of those set aside.
+	recordsShown = 10
+)
+
+//go:embed sql/drawn.sql
+var drawnSQL string
+
+// sight is what one look has found.
+type sight struct {
+	at       time.Time
+	postgres error // what follows is of Postgres, and stays as it was while this is set
+	office   outbox.Office
+	held     bool
+	trust    outbox.Trust
+	servers  []outbox.Server
+	drawn    int64
+	counts   outbox.Stats
+	records  []outbox.Item
+
+	valkey       error
+	hits, misses int64
+	breaker      cache.BreakerState
+
+	nats bool
+}
+
+// eye looks, and remembers what need not be asked for at every look. It is of one goroutine.
+type eye struct {
+	*Dashboard
+	last    sight
+	counted time.Time // when the counting may be done again
+}
+
+func (e *eye) look(ctx context.Context) sight {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	s := e.last
+	s.at, s.breaker, s.nats = time.Now(), e.cfg.Cache.Breaker(), e.cfg.NATS.IsConnected()
+	var asking sync.WaitGroup
+	asking.Go(func() { s.hits, s.misses, s.valkey = e.cfg.Cache.Lookups(ctx) })
+	s.postgres = e.ask(ctx, &s)
+	asking.Wait()
+	e.last = s
+	return s
+}
+
+// ask asks Postgres.
+func (e *eye) ask(ctx context.Context, s *sight) (err error) {
+	db := e.cfg.DB
+	if s.office, s.held, err = outbox.Guardian(ctx, db); err != nil {
+		return err
+	}
+	if s.trust, err = outbox.ReadTrust(ctx, db); err != nil {
+		return err
+	}
+	if s.servers, err = outbox.Servers(ctx, db); err != nil {
+		return err
+	}
+	if err = db.QueryRow(ctx, drawnSQL).Scan(&s.drawn); err != nil {
+		return err
+	}
+	began := time.Now()
+	if began.Before(e.counted) {
+		return nil
+	}
+	defer func() { e.counted = time.Now().Add(countCost * time.Since(began)) }()
+	if s.counts, err = outbox.Count(ctx, db); err != nil {
+		return err
+	}
+	s.records, err = e.list(ctx, s.counts)
+	return err
+}
+
+// list lists the oldest records, those set aside first: somebody has to look at them.
+func (e *eye) list(ctx context.Context, counts outbox.Stats) (records []outbox.Item, err error) {
+	for aside, count := range map[bool]int64{true: counts.Aside, false: counts.Pending} {
+		if count == 0 {
+			continue
+		}
+		some, err := outbox.List(ctx, e.cfg.DB, outbox.Filter{Aside: &aside}, recordsShown)
+		if err != nil {
+			return nil, err
+		}
+		if aside {
+			some = append(some, records...)
+			records = nil
+		}
+		records = append(records, some...)
+	}
+	return records, nil
+}
