@@ -25,8 +25,8 @@ import (
 // every is the time between two looks at everything.
 const every = time.Second
 
-// tokenMin is the length of the shortest token for an administrator.
-const tokenMin = 16
+// TokenMin is the length of the shortest token for an administrator.
+const TokenMin = 16
 
 // Config says what a Dashboard shows. The zero value of a field means its default.
 type Config struct {
@@ -62,8 +62,8 @@ func (c Config) validate() error {
 	switch {
 	case c.DB == nil || c.Cache == nil || c.NATS == nil || c.Relay == nil:
 		return errors.New("dashboard: DB, Cache, NATS and Relay are required")
-	case c.Token != "" && len(c.Token) < tokenMin:
-		return fmt.Errorf("dashboard: Token has %d bytes: it must have %d at least", len(c.Token), tokenMin)
+	case c.Token != "" && len(c.Token) < TokenMin:
+		return fmt.Errorf("dashboard: Token has %d bytes: it must have %d at least", len(c.Token), TokenMin)
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ const (
 	countCost = 20
 	// recordsShown is how many pending records are shown, and how many of those set aside.
 	recordsShown = 10
+	// underWay is how old a pending record is at least before any is shown: younger ones are on their way.
+	underWay = time.Second
 )
 
 //go:embed sql/drawn.sql
@@ -90,17 +92,13 @@ func (e *eye) ask(ctx context.Context, s *sight) (err error) {
 
 // list lists the oldest records, those set aside first: somebody has to look at them.
 func (e *eye) list(ctx context.Context, counts outbox.Stats) (records []outbox.Item, err error) {
-	for aside, count := range map[bool]int64{true: counts.Aside, false: counts.Pending} {
-		if count == 0 {
+	for _, which := range []struct{ aside, any bool }{{true, counts.Aside > 0}, {false, counts.Oldest > underWay}} {
+		if !which.any {
 			continue
 		}
-		some, err := outbox.List(ctx, e.cfg.DB, outbox.Filter{Aside: &aside}, recordsShown)
+		some, err := outbox.List(ctx, e.cfg.DB, outbox.Filter{Aside: &which.aside}, recordsShown)
 		if err != nil {
 			return nil, err
-		}
-		if aside {
-			some = append(some, records...)
-			records = nil
 		}
 		records = append(records, some...)
 	}

@@ -62,6 +62,7 @@ type server struct {
 }
 
 type relayView struct {
+	ID       string `json:"id"`
 	Name     string `json:"name"`
 	Self     bool   `json:"self"`
 	Guardian bool   `json:"guardian"`
@@ -187,7 +188,7 @@ func (w *watcher) state(s sight, verdict Verdict, relays []report) State {
 		state.Phase = s.trust.Phase
 	}
 	for _, r := range relays {
-		state.Relays = append(state.Relays, relayView{Name: r.Name, Self: r.ID == w.peers.id, Guardian: r.Guardian, Settled: r.Stats.Settled,
+		state.Relays = append(state.Relays, relayView{ID: r.ID, Name: r.Name, Self: r.ID == w.peers.id, Guardian: r.Guardian, Settled: r.Stats.Settled,
 			Released: r.Stats.Released, Repaired: r.Stats.Repaired})
 		if r.Audit != nil && (state.Audit == nil || r.Audit.At > state.Audit.At) {
 			state.Audit = r.Audit

@@ -1,7 +1,7 @@
 // The page: follows the relay's events and shows the last state. Without news it says so instead of showing an old state as if it were of now.
 
 import { $, el, svg, say, list, count, brief, percent, span, clock, mark, tag, bytes } from './dom.js';
-import { charts, ribbon, keep } from './charts.js';
+import { charts, ribbon, frameOf } from './charts.js';
 import { admin, begin, retry } from './admin.js';
 
 const silence = 4000; // without news for so long, nothing is known
@@ -65,7 +65,7 @@ const fill = (td, ...children) => td.replaceChildren(...children);
 
 function relays(all) {
   const total = all.reduce((n, r) => n + r.settled, 0);
-  list($('relays'), all, r => r.name + r.self, row(['', 'number', '']), (tr, r) => {
+  list($('relays'), all, r => r.id, row(['', 'number', '']), (tr, r) => {
     fill(tr.cells[0], r.name + ' ', ...[r.guardian && tag('unknown', 'guardian'), r.self && all.length > 1 && tag('unknown', 'this one')].filter(Boolean).flatMap(t => [t, ' ']));
     say(tr.cells[1], count(r.settled));
     const part = total ? r.settled / total : 0;
@@ -105,7 +105,7 @@ function audit(a, at) {
 function records(state, at) {
   const all = state.records;
   const waiting = state.postgres ? 'Postgres does not answer; this is what it said last. ' : '';
-  say($('records-note'), waiting + (all.length ? `${count(state.pending)} pending, ${count(state.aside)} set aside for you.` : 'Nothing waits, and nothing was set aside.'));
+  say($('records-note'), waiting + (all.length ? `${count(state.pending)} pending, ${count(state.aside)} set aside for you.` : 'Nothing waits for longer than a moment, and nothing was set aside.'));
   $('records-table').hidden = !all.length;
   $('retry-all').hidden = !admin() || !all.some(r => r.aside);
   list($('records'), all, r => r.version, r => {
@@ -133,11 +133,12 @@ function timeline(events) {
 
 function show({ sample, state }) {
   samples.push(sample);
-  const end = keep(samples);
+  const frame = frameOf(samples);
   hero(state.verdict);
   facts(state, sample.t);
-  drawn.forEach(c => c.draw(samples, end));
-  const good = ribbon(samples, end);
+  drawn.forEach(c => c.draw(samples, frame));
+  const good = ribbon(samples, frame);
+  say($('from'), span((frame.end - frame.from) / 1000) + ' ago');
   say($('share'), good === undefined ? '' : `trusted ${percent(good)} of the time seen`);
   relays(state.relays);
   servers(state.servers, sample.t);

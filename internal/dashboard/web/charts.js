@@ -7,7 +7,16 @@ const width = 900;
 const height = 84;
 const gap = 5000; // what lies between two samples further apart is not known
 
-const x = (t, end) => width - (end - t) * width / window15;
+const shortest = 60 * 1000; // a relay that has just begun has little to show
+
+// A frame is what is drawn: all that there is of the last 15 minutes.
+const x = (t, frame) => (t - frame.from) * width / (frame.end - frame.from);
+
+export function frameOf(samples) {
+  const end = samples.at(-1).t;
+  while (samples[0].t < end - window15) samples.shift();
+  return { from: Math.min(samples[0].t, end - shortest), end };
+}
 
 // ceiling is a round number that is not below n.
 function ceiling(n) {
@@ -41,9 +50,9 @@ class Chart {
     this.svg.addEventListener('pointerleave', () => { this.at = undefined; this.read(); });
   }
 
-  draw(samples, end) {
+  draw(samples, frame) {
     this.samples = samples;
-    this.end = end;
+    this.frame = frame;
     const points = samples.map(s => [s.t, this.spec.value(s)]);
     const known = points.filter(p => p[1] !== undefined);
     const top = known.reduce((m, p) => Math.max(m, p[1]), 0);
@@ -57,7 +66,7 @@ class Chart {
     for (const [t, v] of points) {
       if (v === undefined || last !== undefined && t - last > gap) finish();
       if (v === undefined) continue;
-      const p = [x(t, end).toFixed(1), y(v).toFixed(1)];
+      const p = [x(t, frame).toFixed(1), y(v).toFixed(1)];
       line += (run.length ? 'L' : 'M') + p.join(' ');
       run.push(p);
       last = t;
@@ -71,7 +80,7 @@ class Chart {
     say(this.about, this.spec.about(samples));
     say(this.most, this.spec.say(this.top));
     this.svg.setAttribute('aria-label', known.length
-      ? `${this.spec.name}: ${now === undefined ? 'not known now' : 'now ' + this.spec.say(now)}, at most ${this.spec.say(top)} in the last 15 minutes` : `${this.spec.name}: not known`);
+      ? `${this.spec.name}: ${now === undefined ? 'not known now' : 'now ' + this.spec.say(now)}, at most ${this.spec.say(top)} in the time shown` : `${this.spec.name}: not known`);
     this.read();
     if (this.details.open && samples.length % 5 === 0) this.table();
   }
@@ -84,16 +93,16 @@ class Chart {
 
   // read says the value under the pointer.
   read() {
-    const t = this.end - window15 * (1 - this.at);
+    const t = this.frame.from + (this.frame.end - this.frame.from) * this.at;
     const s = this.at === undefined ? undefined
       : this.samples.reduce((best, s) => best && Math.abs(best.t - t) <= Math.abs(s.t - t) ? best : s, undefined);
-    if (!s || Math.abs(s.t - t) > 2 * gap) {
+    if (!s || Math.abs(s.t - t) > gap) {
       this.hair.setAttribute('d', '');
       say(this.reading, '');
       return;
     }
     const v = this.spec.value(s);
-    this.hair.setAttribute('d', `M${x(s.t, this.end)} 0V${height}`);
+    this.hair.setAttribute('d', `M${x(s.t, this.frame)} 0V${height}`);
     say(this.reading, `${clock(s.t)}  ${v === undefined ? 'not known' : this.spec.say(v)}`);
   }
 
@@ -118,7 +127,7 @@ export const charts = (specs, parent) => specs.map(spec => new Chart(spec, paren
 const words = { good: 'trusted', warn: 'not trusted', bad: 'down', unknown: 'not known' };
 
 // ribbon draws the state as a band, and returns the share of the time that was good.
-export function ribbon(samples, end) {
+export function ribbon(samples, frame) {
   const bands = [];
   samples.forEach((s, i) => {
     const until = i + 1 < samples.length ? Math.min(samples[i + 1].t, s.t + gap) : s.t + 1000;
@@ -127,15 +136,9 @@ export function ribbon(samples, end) {
     else bands.push({ level: s.level, from: s.t, until });
   });
   $('ribbon').replaceChildren(...bands.map(b => svg('rect',
-    { class: 'band-' + b.level, x: x(b.from, end).toFixed(1), y: 0, height: 10, width: Math.max(1.5, (b.until - b.from) * width / window15).toFixed(1) })));
+    { class: 'band-' + b.level, x: x(b.from, frame).toFixed(1), y: 0, height: 10, width: Math.max(1.5, (b.until - b.from) * width / (frame.end - frame.from)).toFixed(1) })));
   const time = level => bands.reduce((sum, b) => sum + (!level || b.level === level ? b.until - b.from : 0), 0);
-  $('ribbon').setAttribute('aria-label', 'Of the time seen in the last 15 minutes: ' + Object.keys(words).filter(time)
+  $('ribbon').setAttribute('aria-label', 'Of the time seen: ' + Object.keys(words).filter(time)
     .map(level => `${words[level]} ${Math.round(100 * time(level) / time())} %`).join(', '));
   return time() ? time('good') / time() : undefined;
 }
-
-export const keep = samples => {
-  const end = samples.at(-1)?.t ?? 0;
-  while (samples.length && samples[0].t < end - window15) samples.shift();
-  return end;
-};
