@@ -13,12 +13,12 @@ import (
 func (t *timeline) happened(before *sight, s sight) {
 	if before == nil {
 		t.add(s.at, Unknown, "page", "This relay's dashboard began to look.")
-		before = &sight{held: true, nats: true}
+		before = &sight{nats: true, told: told{held: true}}
 	}
 	t.outage(s.at, "postgres", "Postgres", before.postgres != nil, s.postgres != nil)
 	t.outage(s.at, "nats", "NATS", !before.nats, !s.nats)
 	t.outage(s.at, "cache", "Valkey", unwell(*before), unwell(s))
-	if s.postgres != nil || before.postgres != nil {
+	if s.postgres != nil {
 		return
 	}
 	t.guarding(*before, s)

@@ -19,34 +19,77 @@ import (
 // word is a JavaScript expression for what the page says of the cache.
 const word = `document.getElementById('word').textContent`
 
-// TestPageInABrowser goes with one page through the life of a cache: empty, busy, with Valkey down, and recovering.
+// TestPageInABrowser goes with one page through the life of a cache: empty, busy, with Valkey down, recovering, and without its relay.
 func TestPageInABrowser(t *testing.T) {
 	t.Parallel()
 	db := rig.DB(t)
 	gated, repairs := rig.Gated(t, db, rig.Before, "repair_from = NULL")
-	s := newSite(t, db, gated, dashboard.Config{Name: "relay-1", Token: token})
-	repairs.Open()
+	repairs.Skip(1 << 20)
+	s := newSite(t, db, gated, dashboard.Config{Name: "relay-1", Token: token, Row: func(context.Context, string) (string, error) { return `{"delay": 17}`, nil }})
 	page := browser(t, s.url)
 	until(t, page, word+` === 'Trusted'`)
 	until(t, page, `document.getElementById('audit').textContent.includes('compared')`)
 	shoot(t, page, "empty")
 	signIn(t, page)
 
-	stop := s.busy()
-	until(t, page, `document.querySelectorAll('.chart .value')[0].textContent !== '0 /s'`)
-	s.setAside("flight:7", "payload of 2097152 bytes is over the limit of 1048576 bytes")
+	s.busy()
+	s.setAside(`<img src="x" onerror="document.title = 'fooled'">`, "a payload of 2097152 bytes is over the limit of 1048576 bytes")
 	until(t, page, `document.getElementById('records').textContent.includes('over the limit')`)
+	until(t, page, `parseFloat(document.querySelectorAll('.chart .value')[0].textContent) > 0`)
 	look(t, page, "flight:3")
+	until(t, page, `document.querySelectorAll('#history li').length > 2`)
 	shoot(t, page, "busy")
+	accessible(t, page)
 
+	repairs.Skip(0)
 	if err := s.valkey.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	until(t, page, word+` === 'Cache down'`)
-	until(t, page, `document.querySelectorAll('#records tr').length > 5`)
+	until(t, page, `document.querySelectorAll('#records tr').length > 5 && document.body.dataset.level === 'bad'`)
 	shoot(t, page, "valkey-down")
-	_ = stop
-	stop()
+
+	if err := s.valkey.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, page, word+` === 'Repairing'`)
+	until(t, page, `document.getElementById('timeline').textContent.includes('A repair is under way')`)
+	shoot(t, page, "recovering")
+	repairs.Open()
+	until(t, page, word+` === 'Trusted'`)
+	do(t, page, chromedp.Click("#retry-all"))
+	until(t, page, `document.getElementById('retry-outcome').textContent.includes('back in line')`)
+
+	s.stop()
+	until(t, page, word+` === 'No news' && document.title.startsWith('No news')`)
+}
+
+// accessible looks for what keeps somebody from using the page who does not see it or has no mouse, and for what it loads from elsewhere.
+func accessible(t *testing.T, page context.Context) {
+	t.Helper()
+	faults := get(t, page, chromedp.Evaluate[[]string](`(() => {
+		const faults = [], seen = e => e.checkVisibility(), all = s => [...document.querySelectorAll(s)].filter(seen);
+		const named = e => e.textContent.trim() || e.getAttribute('aria-label') || e.getAttribute('alt') !== null || e.labels?.length;
+		all('button, a, input, svg[role=img], img, summary').filter(e => !named(e)).forEach(e => faults.push('without a name: ' + e.outerHTML));
+		all('section').filter(e => !document.getElementById(e.getAttribute('aria-labelledby'))).forEach(e => faults.push('a section without a heading: ' + e.className));
+		all('table').filter(e => !e.querySelector('th[scope]')).forEach(e => faults.push('a table without headings: ' + e.id));
+		all('svg').filter(e => !e.matches('[role=img], [aria-hidden=true], [aria-hidden=true] *')).forEach(e => faults.push('a drawing that is not spoken of: ' + e.outerHTML));
+		if (all('h1').length !== 1 || !document.querySelector('main') || !document.documentElement.lang) faults.push('no outline');
+		if (!document.querySelector('.verdict[aria-live=polite]')) faults.push('the state is not announced');
+		if (document.querySelectorAll('.chart details table').length !== 6) faults.push('a chart without a table');
+		if (document.title.includes('fooled') || document.querySelector('#records img')) faults.push('text has become markup');
+		performance.getEntriesByType('resource').filter(e => !e.name.startsWith(location.origin)).forEach(e => faults.push('loaded from elsewhere: ' + e.name));
+		if (document.documentElement.scrollWidth > innerWidth) faults.push('it is too wide');
+		document.activeElement.blur();
+		return faults;
+	})()`))
+	for _, fault := range faults {
+		t.Error(fault)
+	}
+	do(t, page, chromedp.KeyEvent("\t"))
+	if got := get(t, page, chromedp.Evaluate[bool](`document.activeElement !== document.body && document.activeElement.matches(':focus-visible')`)); !got {
+		t.Error("a key does not bring the focus into the page, for everyone to see")
+	}
 }
 
 // signIn gives the admin token, with the keyboard alone.
@@ -99,7 +142,12 @@ func (s *site) setAside(key, reason string) int64 {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := outbox.SetAside(s.t.Context(), s.db, []outbox.Settled{{Key: key, Version: result.Version(), Reason: reason}}); err != nil {
+	servers, err := outbox.Servers(s.t.Context(), s.db)
+	if err != nil || len(servers) != 1 {
+		s.t.Fatalf("%d servers on record, %v", len(servers), err)
+	}
+	record := outbox.Settled{Key: key, Version: result.Version(), Server: servers[0].RunID, Reason: reason}
+	if err := outbox.SetAside(s.t.Context(), s.db, []outbox.Settled{record}); err != nil {
 		s.t.Fatal(err)
 	}
 	return result.Version()

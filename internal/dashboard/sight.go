@@ -12,7 +12,7 @@ import (
 
 const (
 	// lookTimeout bounds the questions of one look.
-	lookTimeout = 900 * time.Millisecond
+	lookTimeout = 2500 * time.Millisecond
 	// countCost is how much longer than a count the pause after it is: with a million records pending a count is work.
 	countCost = 20
 	// recordsShown is how many pending records are shown, and how many of those set aside.
@@ -26,21 +26,27 @@ var drawnSQL string
 
 // sight is what one look has found.
 type sight struct {
-	at       time.Time
-	postgres error // what follows is of Postgres, and stays as it was while this is set
-	office   outbox.Office
-	held     bool
-	trust    outbox.Trust
-	servers  []outbox.Server
-	drawn    int64
-	counts   outbox.Stats
-	records  []outbox.Item
+	at time.Time
+
+	postgres error
+	told     // by Postgres; by the last look that it answered while it does not
 
 	valkey       error
 	hits, misses int64
 	breaker      cache.BreakerState
 
 	nats bool
+}
+
+// told is what Postgres tells.
+type told struct {
+	office  outbox.Office
+	held    bool
+	trust   outbox.Trust
+	servers []outbox.Server
+	drawn   int64
+	counts  outbox.Stats
+	records []outbox.Item
 }
 
 // eye looks, and remembers what need not be asked for at every look. It is of one goroutine.
@@ -57,14 +63,17 @@ func (e *eye) look(ctx context.Context) sight {
 	s.at, s.breaker, s.nats = time.Now(), e.cfg.Cache.Breaker(), e.cfg.NATS.IsConnected()
 	var asking sync.WaitGroup
 	asking.Go(func() { s.hits, s.misses, s.valkey = e.cfg.Cache.Lookups(ctx) })
-	s.postgres = e.ask(ctx, &s)
+	news := s.told
+	if s.postgres = e.ask(ctx, &news); s.postgres == nil {
+		s.told = news
+	}
 	asking.Wait()
 	e.last = s
 	return s
 }
 
 // ask asks Postgres.
-func (e *eye) ask(ctx context.Context, s *sight) (err error) {
+func (e *eye) ask(ctx context.Context, s *told) (err error) {
 	db := e.cfg.DB
 	if s.office, s.held, err = outbox.Guardian(ctx, db); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type site struct {
 	nats   *nats.Conn
 	writer *writer.Writer
 	url    string
+	stop   func() // ends the dashboard
 }
 
 // newSite serves the dashboard of a relay on a database and a Valkey of its own. relayDB is the relay's pool, nil for the site's.
@@ -71,11 +73,12 @@ func (s *site) serve(relayDB *pgxpool.Pool, cfg dashboard.Config) (url string) {
 		defer close(done)
 		d.Run(ctx)
 	}()
-	s.t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		stop()
 		<-done
 		server.Close()
 	})
+	s.t.Cleanup(s.stop)
 	return server.URL
 }
 

@@ -4,7 +4,7 @@ import { $, el, svg, say, list, count, brief, percent, span, clock, mark, tag, b
 import { charts, ribbon, frameOf } from './charts.js';
 import { admin, begin, retry } from './admin.js';
 
-const silence = 4000; // without news for so long, nothing is known
+const silence = 6000; // without news for so long, nothing is known
 
 const sum = (samples, of) => samples.reduce((total, s) => total + (of(s) ?? 0), 0);
 const lookups = s => s.hits === undefined ? undefined : s.hits + s.misses;
