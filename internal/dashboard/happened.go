@@ -51,23 +51,26 @@ func (t *timeline) guarding(before, s sight) {
 	}
 }
 
-// trusting notes another phase, and a distrust that came and went between two looks.
+// trusting notes that the trust has begun or ended, and a distrust that came and went between two looks. The phases between are the guardian's business.
 func (t *timeline) trusting(before, s sight) {
-	if s.trust == before.trust {
-		return
-	}
-	at := s.trust.Since
-	switch phase := lease.Phase(s.trust.Phase); {
-	case phase == lease.Trusted:
-		text := "The cache is trusted."
-		if before.trust.Phase == s.trust.Phase {
-			text += " It was not for a moment: " + s.trust.Reason + "."
+	is, was := trusted(s), trusted(before)
+	switch at := s.trust.Since; {
+	case is && was && at.Equal(before.trust.Since):
+	case is && was:
+		t.add(at, Good, "trust", "The cache is trusted. It was not for a moment: "+s.trust.Reason+".")
+	case is && t.distrusted.IsZero():
+		t.add(at, Good, "trust", "The cache is trusted.")
+	case is:
+		t.add(at, Good, "trust", fmt.Sprintf("The cache is trusted again, after %v.", at.Sub(t.distrusted).Round(100*time.Millisecond)))
+	case was || s.trust.Reason != before.trust.Reason:
+		if was || t.distrusted.IsZero() {
+			t.distrusted = at
 		}
-		t.add(at, Good, "trust", text)
-	case s.trust.Phase != before.trust.Phase:
-		t.add(at, Warn, "trust", fmt.Sprintf("The trust is %s: %s.", s.trust.Phase, s.trust.Reason))
+		t.add(at, Warn, "trust", "The cache is not trusted: "+s.trust.Reason+".")
 	}
 }
+
+func trusted(s sight) bool { return s.trust.Phase == string(lease.Trusted) }
 
 func known(servers []outbox.Server, shard string) outbox.Server {
 	for _, s := range servers {

@@ -102,7 +102,7 @@ func signIn(t *testing.T, page context.Context) {
 // look looks at a key.
 func look(t *testing.T, page context.Context, key string) {
 	t.Helper()
-	do(t, page, chromedp.SetValue("#key", ""), chromedp.SendKeys("#key", key+"\r"))
+	do(t, page, chromedp.SendKeys("#key", key+"\r"))
 	until(t, page, `document.getElementById('key-verdict').textContent.startsWith('consistent')`)
 }
 

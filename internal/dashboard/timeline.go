@@ -21,6 +21,8 @@ type Event struct {
 
 // timeline remembers events, in memory.
 type timeline struct {
+	distrusted time.Time // when the distrust began that was seen last; of Run's goroutine
+
 	mu     sync.Mutex // guards what follows
 	events []Event
 	fresh  bool // since news was asked for

@@ -13,7 +13,7 @@ const per = n => brief(n) + ' /s';
 
 const drawn = charts([
   { name: 'Writes', least: 1, say: per, value: s => s.writes,
-    about: all => `Versions drawn by all writers; some ${count(sum(all, s => s.writes))} in all.` },
+    about: all => `Versions drawn by all writers; ${count(sum(all, s => s.writes))} in all.` },
   { name: 'Lookups in Valkey', least: 1, say: per, value: lookups,
     about: () => 'As the server counts them: those of all programs, writers and relays among them.' },
   { name: 'Hit ratio', least: 1, most: 1, say: percent, value: ratio,
@@ -29,7 +29,7 @@ const drawn = charts([
   { name: 'Settled within', least: 0.5, say: span, value: s => s.behind,
     about: () => 'What was committed longer ago than this is in the cache.' },
   { name: 'Deferred', least: 1, say: per, value: s => s.deferred,
-    about: all => `Records that a relay had to bring; some ${count(sum(all, s => s.deferred))} in all` +
+    about: all => `Records that a relay had to bring; ${count(sum(all, s => s.deferred))} in all` +
       (sum(all, s => s.released) >= 1 ? `, given back ${count(sum(all, s => s.released))} times.` : '.') },
 ], $('charts'));
 
@@ -52,7 +52,7 @@ function hero(v) {
 }
 
 function facts(state, at) {
-  say($('since'), span((at - state.verdict.since) / 1000));
+  say($('since'), span(Math.max(1, Math.round((at - state.verdict.since) / 1000))));
   const guardian = state.relays.find(r => r.guardian);
   say($('guardian'), state.phase ? `${guardian ? guardian.name : 'another relay'}, term ${state.term}` : state.postgres ? 'not known' : 'nobody');
   say($('breaker'), state.breaker);

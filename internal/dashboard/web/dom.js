@@ -44,7 +44,7 @@ export const bytes = n => n < 1024 ? n + ' B' : n < 1 << 20 ? (n / 1024).toFixed
 export function span(s) {
   if (s < 0.0005) return '0 s';
   if (s < 1) return Math.round(s * 1000) + ' ms';
-  if (s < 10) return s.toFixed(1) + ' s';
+  if (s < 10) return (Number.isInteger(s) ? s : s.toFixed(1)) + ' s';
   if (s < 120) return Math.round(s) + ' s';
   if (s < 7200) return Math.floor(s / 60) + ' min';
   if (s < 172800) return Math.floor(s / 3600) + ' h ' + Math.floor(s % 3600 / 60) + ' min';
