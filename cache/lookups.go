@@ -17,7 +17,7 @@ func (c *Cache) Lookups(ctx context.Context) (hits, misses int64, err error) {
 	counts, errs := inParallel(nodes, func(n node) ([2]int64, error) { return n.lookups(ctx) })
 	for i, count := range counts {
 		if errs[i] != nil {
-			return 0, 0, fmt.Errorf("asking the server of shard %q for its statistics: %w", nodes[i].shard, errs[i])
+			return 0, 0, fmt.Errorf("asking a server for its statistics: %w", errs[i])
 		}
 		hits, misses = hits+count[0], misses+count[1]
 	}

@@ -27,7 +27,7 @@ func (t *timeline) happened(before *sight, s sight) {
 		t.server(s.at, known(before.servers, server.Shard), server)
 	}
 	if more := s.counts.Aside - before.counts.Aside; more > 0 {
-		t.add(s.at, Bad, "records", fmt.Sprintf("%d records were set aside: their values cannot be stored.", more))
+		t.add(s.at, Bad, "records", fmt.Sprintf("Set aside, for their values cannot be stored: %d records.", more))
 	}
 }
 

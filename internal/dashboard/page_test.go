@@ -25,7 +25,13 @@ func TestPageInABrowser(t *testing.T) {
 	db := rig.DB(t)
 	gated, repairs := rig.Gated(t, db, rig.Before, "repair_from = NULL")
 	repairs.Skip(1 << 20)
-	s := newSite(t, db, gated, dashboard.Config{Name: "relay-1", Token: token, Row: func(context.Context, string) (string, error) { return `{"delay": 17}`, nil }})
+	s := newSite(t, db, gated, dashboard.Config{Name: "relay-1", Token: token, Row: func(ctx context.Context, key string) (row string, err error) {
+		err = db.QueryRow(ctx, `SELECT coalesce((SELECT value FROM flights WHERE key = $1), '')`, key).Scan(&row)
+		return row, err
+	}})
+	if _, err := db.Exec(t.Context(), `CREATE TABLE flights (key text PRIMARY KEY, value text NOT NULL)`); err != nil {
+		t.Fatal(err)
+	}
 	page := browser(t, s.url)
 	until(t, page, word+` === 'Trusted'`)
 	until(t, page, `document.getElementById('audit').textContent.includes('compared')`)
@@ -38,6 +44,7 @@ func TestPageInABrowser(t *testing.T) {
 	until(t, page, `parseFloat(document.querySelectorAll('.chart .value')[0].textContent) > 0`)
 	look(t, page, "flight:3")
 	until(t, page, `document.querySelectorAll('#history li').length > 2`)
+	until(t, page, word+` === 'Trusted'`)
 	shoot(t, page, "busy")
 	accessible(t, page)
 
@@ -113,8 +120,11 @@ func (s *site) busy() (stop func()) {
 	for n := range 4 {
 		work.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				key := fmt.Sprintf("flight:%d", (i*7+n)%40)
-				_, _ = s.writer.Write(ctx, func(context.Context, *writer.Tx) error { return nil }, writer.Set(key, fmt.Appendf(nil, `{"delay": %d}`, i)))
+				key, row := fmt.Sprintf("flight:%d", (i*7+n)%40), fmt.Sprintf(`{"delay": %d}`, i)
+				_, _ = s.writer.Write(ctx, func(ctx context.Context, tx *writer.Tx) error {
+					_, err := tx.Exec(ctx, `INSERT INTO flights VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, row)
+					return err
+				}, writer.Set(key, []byte(row)))
 				for j := range 5 {
 					_, _ = s.cache.Get(ctx, fmt.Sprintf("flight:%d", (i+j)%60))
 				}

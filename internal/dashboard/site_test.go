@@ -28,6 +28,8 @@ const (
 	// patience is for what should take a second or two on a machine that is busy with something else.
 	patience = 60 * time.Second
 	token    = "a token for these tests"
+	// guardLease lets a guardian keep its office on such a machine.
+	guardLease = 4 * time.Second
 )
 
 // site is a relay with its dashboard, served.
@@ -58,7 +60,7 @@ func newSite(t *testing.T, db, relayDB *pgxpool.Pool, cfg dashboard.Config) *sit
 // serve runs a relay and serves its dashboard.
 func (s *site) serve(relayDB *pgxpool.Pool, cfg dashboard.Config) (url string) {
 	s.t.Helper()
-	r, _ := rig.Relay(s.t, relay.Config{DB: relayDB, Cache: s.cache, NATS: s.nats, Stream: stream(s.t), AuditPause: 10 * time.Millisecond, Log: rig.Log(s.t)})
+	r, _ := rig.Relay(s.t, relay.Config{DB: relayDB, Cache: s.cache, NATS: s.nats, Stream: stream(s.t), AuditPause: 10 * time.Millisecond, GuardLease: guardLease, Log: rig.Log(s.t)})
 	cfg.DB, cfg.Cache, cfg.NATS, cfg.Relay, cfg.Log = s.db, s.cache, s.nats, r, rig.Log(s.t)
 	d, err := dashboard.New(cfg)
 	if err != nil {

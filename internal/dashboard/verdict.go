@@ -44,7 +44,7 @@ func judge(s sight) Verdict {
 			"Reads with a promise go to Postgres."}
 	case inDoubt(s.servers):
 		return Verdict{Level: Warn, Word: "Repairing", Text: "A server has changed or lost data. What may be old is being invalidated; the rest stays warm. " +
-			"Reads with a promise go to Postgres.", Why: s.trust.Reason}
+			"Reads with a promise go to Postgres."}
 	}
 	return ofPhase(s.trust)
 }

@@ -27,7 +27,7 @@ func TestVerdict(t *testing.T) {
 		{"no valkey", func(s *sight) { s.valkey, s.held = errors.New("gone"), false }, Bad, "Cache down", "gone"},
 		{"breaker", func(s *sight) { s.breaker = cache.Open }, Bad, "Cache down", "breaker is open"},
 		{"no guardian", func(s *sight) { s.held = false }, Warn, "Unguarded", ""},
-		{"doubt", func(s *sight) { s.servers = []outbox.Server{{}, {RepairFrom: new(int64(7))}} }, Warn, "Repairing", "before"},
+		{"doubt", func(s *sight) { s.servers = []outbox.Server{{}, {RepairFrom: new(int64(7))}} }, Warn, "Repairing", ""},
 		{"suspending", func(s *sight) { s.trust.Phase = "suspending" }, Warn, "Suspending", "before"},
 		{"suspended", func(s *sight) { s.trust.Phase = "suspended" }, Warn, "Suspended", "before"},
 		{"resuming", func(s *sight) { s.trust.Phase = "resuming" }, Warn, "Recovering", "before"},

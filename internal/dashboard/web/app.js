@@ -54,7 +54,7 @@ function hero(v) {
 function facts(state, at) {
   say($('since'), span(Math.max(1, Math.round((at - state.verdict.since) / 1000))));
   const guardian = state.relays.find(r => r.guardian);
-  say($('guardian'), state.phase ? `${guardian ? guardian.name : 'another relay'}, term ${state.term}` : state.postgres ? 'not known' : 'nobody');
+  say($('guardian'), state.phase ? `${guardian ? guardian.name : 'a relay'}, term ${state.term}` : state.postgres ? 'not known' : 'nobody');
   say($('breaker'), state.breaker);
   const down = [state.postgres && 'Postgres', state.valkey && 'Valkey', !state.nats && 'NATS'].filter(Boolean);
   say($('reach'), down.length ? down.join(', ') + ' down' : 'all answer');
