@@ -31,9 +31,9 @@ type sight struct {
 	postgres error
 	told     // by Postgres; by the last look that it answered while it does not
 
-	valkey       error
-	hits, misses int64
-	breaker      cache.BreakerState
+	valkey  error
+	lookups []cache.Lookups
+	breaker cache.BreakerState
 
 	nats bool
 }
@@ -62,7 +62,7 @@ func (e *eye) look(ctx context.Context) sight {
 	s := e.last
 	s.at, s.breaker, s.nats = time.Now(), e.cfg.Cache.Breaker(), e.cfg.NATS.IsConnected()
 	var asking sync.WaitGroup
-	asking.Go(func() { s.hits, s.misses, s.valkey = e.cfg.Cache.Lookups(ctx) })
+	asking.Go(func() { s.lookups, s.valkey = e.cfg.Cache.Lookups(ctx) })
 	news := s.told
 	if s.postgres = e.ask(ctx, &news); s.postgres == nil {
 		s.told = news

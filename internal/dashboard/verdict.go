@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tidelock-cache/tidelock/cache"
@@ -45,6 +46,9 @@ func judge(s sight) Verdict {
 	case inDoubt(s.servers):
 		return Verdict{Level: Warn, Word: "Repairing", Text: "A server has changed or lost data. What may be old is being invalidated; the rest stays warm. " +
 			"Reads with a promise go to Postgres."}
+	case s.stranger():
+		return Verdict{Level: Warn, Word: "Another server", Text: "The server that answers is not the one on record. The guardian will find out what it lacks. " +
+			"Reads with a promise go to Postgres."}
 	}
 	return ofPhase(s.trust)
 }
@@ -66,6 +70,13 @@ func ofPhase(t outbox.Trust) Verdict {
 	return v
 }
 
+// stranger reports whether a server answers that is not on record.
+func (s sight) stranger() bool {
+	return slices.ContainsFunc(s.lookups, func(l cache.Lookups) bool {
+		return !slices.ContainsFunc(s.servers, func(r outbox.Server) bool { return r.RunID == l.RunID })
+	})
+}
+
 func cacheTrouble(s sight) string {
 	if s.valkey != nil {
 		return s.valkey.Error()
@@ -74,12 +85,7 @@ func cacheTrouble(s sight) string {
 }
 
 func inDoubt(servers []outbox.Server) bool {
-	for _, s := range servers {
-		if s.Doubt() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(servers, outbox.Server.Doubt)
 }
 
 // spell tells since when a verdict stands where Postgres does not say.

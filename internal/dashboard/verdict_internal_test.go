@@ -28,6 +28,7 @@ func TestVerdict(t *testing.T) {
 		{"breaker", func(s *sight) { s.breaker = cache.Open }, Bad, "Cache down", "breaker is open"},
 		{"no guardian", func(s *sight) { s.held = false }, Warn, "Unguarded", ""},
 		{"doubt", func(s *sight) { s.servers = []outbox.Server{{}, {RepairFrom: new(int64(7))}} }, Warn, "Repairing", ""},
+		{"another server", func(s *sight) { s.lookups = []cache.Lookups{{RunID: "b"}}; s.servers = []outbox.Server{{RunID: "a"}} }, Warn, "Another server", ""},
 		{"suspending", func(s *sight) { s.trust.Phase = "suspending" }, Warn, "Suspending", "before"},
 		{"suspended", func(s *sight) { s.trust.Phase = "suspended" }, Warn, "Suspended", "before"},
 		{"resuming", func(s *sight) { s.trust.Phase = "resuming" }, Warn, "Recovering", "before"},
@@ -41,7 +42,7 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, v)
 		}
 		new(spell).date(&v, time.UnixMilli(5678))
-		if want := map[bool]int64{true: 1234, false: 5678}[s.postgres == nil && s.valkey == nil && s.breaker == cache.Closed && s.held && s.servers == nil]; v.Since != want {
+		if want := map[bool]int64{true: 1234, false: 5678}[s.postgres == nil && s.valkey == nil && s.breaker == cache.Closed && s.held && s.servers == nil && s.lookups == nil]; v.Since != want {
 			t.Errorf("%s: since %d, want %d", c.name, v.Since, want)
 		}
 	}

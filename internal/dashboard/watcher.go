@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/relay"
 	"github.com/tidelock-cache/tidelock/verify"
@@ -150,8 +151,8 @@ func (w *watcher) sample(s sight, relays []report) Sample {
 		if s.postgres == nil && before.postgres == nil && s.office.History == before.office.History { // a new history skips versions
 			sample.Writes = rate(s.drawn-before.drawn, seconds)
 		}
-		if hits, misses := s.hits-before.hits, s.misses-before.misses; s.valkey == nil && before.valkey == nil && hits >= 0 && misses >= 0 {
-			sample.Hits, sample.Misses = rate(hits, seconds), rate(misses, seconds) // less than before: the server is another one
+		if hits, misses, known := since(before.lookups, s.lookups); known {
+			sample.Hits, sample.Misses = rate(hits, seconds), rate(misses, seconds)
 		}
 		w.rates(&sample, relays, seconds)
 	}
@@ -159,6 +160,22 @@ func (w *watcher) sample(s sight, relays []report) Sample {
 		w.stats[r.ID] = r.Stats
 	}
 	return sample
+}
+
+// since returns the lookups between two looks, unknown when the servers are others.
+func since(before, now []cache.Lookups) (hits, misses int64, known bool) {
+	at := make(map[string]cache.Lookups)
+	for _, l := range before {
+		at[l.RunID] = l
+	}
+	for _, l := range now {
+		last, same := at[l.RunID]
+		if !same {
+			return 0, 0, false
+		}
+		hits, misses = hits+l.Hits-last.Hits, misses+l.Misses-last.Misses
+	}
+	return hits, misses, len(now) > 0 && len(now) == len(before)
 }
 
 // rates adds what the relays have done since the last look, those that were heard of then.
