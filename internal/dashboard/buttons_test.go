@@ -28,6 +28,7 @@ func TestButtonsInABrowser(t *testing.T) {
 	page := browser(t, s.url)
 	until(t, page, `document.querySelectorAll('#relays tr').length === 2 && `+word+` === 'Trusted'`)
 	s.busy()
+	until(t, page, `parseFloat(document.querySelectorAll('.chart .value')[0].textContent) > 0`)
 	until(t, page, `document.querySelector('#buttons [data-name=kill]').getAttribute('aria-disabled') === 'false'`)
 	press := func(name, then string) {
 		t.Helper()

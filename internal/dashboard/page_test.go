@@ -29,9 +29,6 @@ func TestPageInABrowser(t *testing.T) {
 		err = db.QueryRow(ctx, `SELECT coalesce((SELECT value FROM flights WHERE key = $1), '')`, key).Scan(&row)
 		return row, err
 	}})
-	if _, err := db.Exec(t.Context(), `CREATE TABLE flights (key text PRIMARY KEY, value text NOT NULL)`); err != nil {
-		t.Fatal(err)
-	}
 	page := browser(t, s.url)
 	until(t, page, word+` === 'Trusted'`)
 	until(t, page, `document.getElementById('audit').textContent.includes('compared')`)
@@ -115,6 +112,9 @@ func look(t *testing.T, page context.Context, key string) {
 
 // busy writes and reads until stop is called.
 func (s *site) busy() (stop func()) {
+	if _, err := s.db.Exec(s.t.Context(), `CREATE TABLE flights (key text PRIMARY KEY, value text NOT NULL)`); err != nil {
+		s.t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(s.t.Context())
 	var work sync.WaitGroup
 	for n := range 4 {
