@@ -16,7 +16,7 @@ VCS := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 || echo -buildvcs=
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## install Postgres, Valkey, a C compiler and SPIN, where they are missing
+deps: ## install Postgres, Valkey, a C compiler, SPIN and Chromium, where they are missing
 	@sh internal/tools/deps.sh
 
 servers:
@@ -29,8 +29,8 @@ build: ## build bin/tidelock
 demo: servers build ## run the demo, with ARGS="..."
 	bin/tidelock demo $(ARGS)
 
-dev: servers build ## start Postgres, Valkey and NATS to develop against, with ARGS="..."
-	bin/tidelock dev $(ARGS)
+dev: servers build ## start Postgres, Valkey and NATS to develop against, and open the dashboard, with ARGS="..."
+	bin/tidelock dev --open $(ARGS)
 
 chaos: servers build ## attack Tidelock for a quarter of an hour and judge every operation, with ARGS="--minutes 60"
 	bin/tidelock chaos --mutants $(ARGS)

@@ -11,29 +11,13 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/inspect"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
 type inspectCmd struct {
 	Key  string `arg:"" help:"The cache key."`
 	JSON bool   `name:"json" help:"Print JSON."`
-}
-
-// inspection is what is known of a key.
-type inspection struct {
-	Key     string        `json:"key"`
-	Entry   *entryView    `json:"entry"` // nil: the cache holds nothing of ours
-	Cache   string        `json:"cache_error,omitempty"`
-	Version int64         `json:"version"` // 0: never written, or forgotten long after its last write
-	Records []outbox.Item `json:"records"`
-	Verdict string        `json:"verdict"`
-}
-
-type entryView struct {
-	Kind    string        `json:"kind"`
-	Version int64         `json:"version"`
-	TTL     time.Duration `json:"ttl_ns"`
-	Payload string        `json:"payload,omitempty"`
 }
 
 // Run prints what Valkey and Postgres know of the key.
@@ -46,70 +30,23 @@ func (c inspectCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer valkey.Close()
-	in := inspection{Key: c.Key}
-	err = onDatabase(ctx, s, func(ctx context.Context, db outbox.DB) error {
-		// The entry first: what Postgres says afterwards can only be newer.
-		in.entry(ctx, valkey)
-		return in.database(ctx, db)
+	var in inspect.Inspection
+	err = onDatabase(ctx, s, func(ctx context.Context, db outbox.DB) (err error) {
+		in, err = inspect.Key(ctx, db, valkey, c.Key)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	in.Verdict = in.verdict()
 	if c.JSON {
 		out := json.NewEncoder(os.Stdout)
 		out.SetIndent("", "  ")
 		return out.Encode(in)
 	}
-	return in.print()
+	return printInspection(in)
 }
 
-func (in *inspection) entry(ctx context.Context, valkey *cache.Cache) {
-	e, err := valkey.Get(ctx, in.Key)
-	if err != nil {
-		in.Cache = err.Error()
-		return
-	}
-	if e.Kind == cache.None {
-		return
-	}
-	kind := map[cache.Kind]string{cache.Value: "value", cache.Absent: "absent", cache.Placeholder: "placeholder"}[e.Kind]
-	in.Entry = &entryView{Kind: kind, Version: e.Version, Payload: string(e.Payload)}
-	if ttl, err := valkey.TTL(ctx, in.Key); err == nil {
-		in.Entry.TTL = ttl
-	}
-}
-
-func (in *inspection) database(ctx context.Context, db outbox.DB) error {
-	versions, err := outbox.Latest(ctx, db, []string{in.Key})
-	if err != nil {
-		return err
-	}
-	in.Version = versions[in.Key]
-	in.Records, err = outbox.List(ctx, db, outbox.Filter{Key: in.Key}, 20)
-	return err
-}
-
-func (in *inspection) verdict() string {
-	pending := false
-	for _, r := range in.Records {
-		pending = pending || r.Aside == ""
-	}
-	switch {
-	case in.Cache != "":
-		return "unknown: the cache did not answer"
-	case in.Entry == nil || in.Entry.Kind == "placeholder":
-		return "consistent: the cache serves nothing, the next read loads the row"
-	case in.Version == 0 || in.Entry.Version >= in.Version:
-		return "consistent: the cache holds the latest version"
-	case pending:
-		return "behind: the cache holds an older version, and a record waits to mend it"
-	default:
-		return "behind, and no record waits: look again, a write may be under way; if it stays so, report it"
-	}
-}
-
-func (in *inspection) print() error {
+func printInspection(in inspect.Inspection) error {
 	fmt.Printf("key       %s\n", in.Key)
 	switch e := in.Entry; {
 	case in.Cache != "":

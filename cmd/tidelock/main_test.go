@@ -53,8 +53,11 @@ func tidelock(t *testing.T, env []string, args ...string) (stdout, stderr string
 
 func TestBadSettingsAreNamed(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "settings.json")
+	file, short := filepath.Join(t.TempDir(), "settings.json"), filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(`{"valkey-urll": "valkey://localhost"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(short, []byte("  secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	db := "TIDELOCK_DATABASE_URL=" + stacktest.Database(t)
@@ -77,6 +80,8 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		"retry what":       {[]string{db}, []string{"outbox", "retry"}, "--all"},
 		"down unsaid":      {[]string{db}, []string{"migrate", "down"}, "--yes"},
 		"log level":        {nil, []string{"outbox", "--log-level", "loud"}, "--log-level"},
+		"short token":      {[]string{db, valkey}, []string{"relay", "--nats-url", "nats://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin-token-file", short}, "--admin-token-file"},
+		"dev for all":      {nil, []string{"dev", "--listen", "0.0.0.0:0"}, "--listen"},
 		"demo size":        {nil, []string{"demo", "--flights", "1"}, "--flights"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +246,7 @@ func TestDevLeavesNothingBehind(t *testing.T) {
 			t.Fatalf("dev ended early and printed %q", text)
 		}
 	}
-	for _, want := range []string{"TIDELOCK_DATABASE_URL='postgres://", "TIDELOCK_VALKEY_URL='valkey://", "TIDELOCK_NATS_URL='nats://", "inspect hello"} {
+	for _, want := range []string{"TIDELOCK_DATABASE_URL='postgres://", "TIDELOCK_VALKEY_URL='valkey://", "TIDELOCK_NATS_URL='nats://", "inspect hello", "The dashboard is at http://127.0.0.1:"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("dev does not print %q", want)
 		}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/dashboard"
 	"github.com/tidelock-cache/tidelock/internal/ops"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/relay"
@@ -27,8 +31,12 @@ type relayCmd struct {
 	Lease        time.Duration `help:"How long a record is this relay's before others may take it." default:"10s" env:"TIDELOCK_LEASE"`
 	KeepVersions time.Duration `help:"How long a key's version is kept after its last write; at least the longest TTL in use." default:"168h" env:"TIDELOCK_KEEP_VERSIONS"`
 	AuditRate    int           `help:"Keys a second that the guardian compares with Postgres in the background; 0 for none." default:"500" env:"TIDELOCK_AUDIT_RATE"`
-	Listen       string        `help:"Serve /metrics, /livez and /readyz at this address, such as 127.0.0.1:9464. Default: nowhere." placeholder:"HOST:PORT" env:"TIDELOCK_LISTEN"`
+	Listen       string        `help:"Serve a dashboard, /metrics, /livez and /readyz at this address, such as 127.0.0.1:9464. Default: nowhere." placeholder:"HOST:PORT" env:"TIDELOCK_LISTEN"`
+	AdminToken   string        `name:"admin-token-file" help:"Who gives the token in this file to the dashboard may retry records and look at keys. Default: nobody may." placeholder:"FILE" env:"TIDELOCK_ADMIN_TOKEN_FILE" type:"existingfile"`
 	Report       time.Duration `help:"How often to log what was done; 0 for never." default:"1m" env:"TIDELOCK_REPORT"`
+
+	page      dashboard.Config  // what is special about its dashboard
+	listening func(addr string) // hears where it listens
 }
 
 // Run relays until it is told to stop.
@@ -38,7 +46,7 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer func() { _ = log.Sync() }()
-	db, err := s.database(ctx, int32(c.Consumers)+6)
+	db, err := s.database(ctx, int32(c.Consumers)+8)
 	if err != nil {
 		return err
 	}
@@ -59,11 +67,11 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	if c.Listen != "" {
-		server, err := ops.Listen(ctx, c.Listen, relayHandler(r, db, cache, conn), log)
+		stop, err := c.serve(ctx, dashboard.Config{DB: db, Cache: cache, NATS: conn, Relay: r, Log: log})
 		if err != nil {
-			return fmt.Errorf("--listen: %w", err)
+			return err
 		}
-		defer func() { _ = server.Close() }()
+		defer stop()
 	}
 	log.Info("relay_started", zap.String("version", version()), zap.String("stream", c.Stream))
 	reporting, stop := context.WithCancel(ctx)
@@ -87,8 +95,55 @@ func orNone(rate int) int {
 	return rate
 }
 
+// serve serves the dashboard, the metrics and the health of a relay until stop is called.
+func (c *relayCmd) serve(ctx context.Context, cfg dashboard.Config) (stop func(), err error) {
+	cfg.Open, cfg.Actions, cfg.Row = c.page.Open, c.page.Actions, c.page.Row
+	if cfg.Token, err = adminToken(c.AdminToken); err != nil {
+		return nil, err
+	}
+	host, _ := os.Hostname() // empty where it has no name
+	cfg.Name = fmt.Sprintf("%s:%d", host, os.Getpid())
+	page, err := dashboard.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	mux := relayHandler(cfg.Relay, cfg.DB, cfg.Cache, cfg.NATS)
+	page.Register(mux)
+	server, err := ops.Listen(ctx, c.Listen, mux, cfg.Log)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	if c.listening != nil {
+		c.listening(server.Addr)
+	}
+	looking, end := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { page.Run(looking) })
+	return func() {
+		end()
+		work.Wait()
+		_ = server.Close() // it has cut off who was slow
+	}, nil
+}
+
+// adminToken reads the token in a file, without the space around it; none without a file.
+func adminToken(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("--admin-token-file: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	if len(token) < dashboard.TokenMin {
+		return "", fmt.Errorf("--admin-token-file: the token in %s has %d bytes: it must have %d at least", file, len(token), dashboard.TokenMin)
+	}
+	return token, nil
+}
+
 // relayHandler serves a relay's metrics, and says whether it can work: it can look after its office with Postgres alone.
-func relayHandler(r *relay.Relay, db *pgxpool.Pool, valkey *cache.Cache, conn *nats.Conn) http.Handler {
+func relayHandler(r *relay.Relay, db *pgxpool.Pool, valkey *cache.Cache, conn *nats.Conn) *http.ServeMux {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(r.Collector(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return ops.Handler(registry, []ops.Probe{

@@ -2,9 +2,9 @@
 # Sees to the programs that Tidelock's tests and its demo start.
 #
 #   deps.sh              Postgres 15 and Valkey 8, or newer, and what the tests need besides: a C compiler (for the race
-#                        detector, the models and clocks that jump) and spin (for the models)
+#                        detector, the models and clocks that jump), spin (for the models) and Chromium (for the dashboard)
 #   deps.sh servers      Postgres and Valkey only
-#   deps.sh install ...  root's part on Debian and Ubuntu: installs any of: postgres valkey compiler spin
+#   deps.sh install ...  root's part on Debian and Ubuntu: installs any of: postgres valkey compiler spin chromium
 #
 # What is there is left as it is, and then this says nothing. On Debian and Ubuntu the missing is installed; elsewhere
 # this says what to install. No service is started, none is stopped that ran before, and no database is created.
@@ -55,6 +55,14 @@ has_compiler() {
 # There are other programs called spin.
 has_spin() { spin -V 2>/dev/null </dev/null | grep -q '^Spin Version'; }
 
+# The names are those that the tests of internal/dashboard look for. Ubuntu's chromium-browser may be there without a browser behind it.
+has_chromium() {
+	for browser in chromium chromium-browser google-chrome google-chrome-stable "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+		if command -v "$browser" >/dev/null && "$browser" --version 2>/dev/null </dev/null | grep -q '[0-9]'; then return 0; fi
+	done
+	return 1
+}
+
 # missing prints which of the arguments are not there.
 missing() {
 	for what; do "has_$what" || printf '%s ' "$what"; done
@@ -69,6 +77,7 @@ packages() {
 		valkey) echo valkey-server ;;
 		compiler) echo gcc libc6-dev ;;
 		spin) echo spin ;;
+		chromium) echo chromium fonts-dejavu-core ;;
 		esac
 	done
 }
@@ -107,6 +116,7 @@ offered() {
 		valkey) offers valkey-server "$min_valkey" || return 1 ;;
 		compiler) offers gcc 1 && offers libc6-dev 1 || return 1 ;;
 		spin) offers spin 6 || return 1 ;;
+		chromium) offers chromium 100 || return 1 ;;
 		esac
 	done
 }
@@ -220,9 +230,10 @@ become_root() {
 # --- elsewhere -----------------------------------------------------------------------------------
 
 # advise names the packages of one system, given as a command and the packages for postgres, valkey and compiler.
-# Few systems have a package of spin.
+# Few systems have a package of spin; Chromium is called the same nearly everywhere.
 advise() {
-	run=$1 postgres=$2 valkey=$3 compiler=$4
+	run=$1 postgres=$2 valkey=$3 compiler=$4 chromium=chromium
+	[ "$(uname -s)" != Darwin ] || chromium=google-chrome
 	shift 4
 	names=
 	spin=
@@ -232,6 +243,7 @@ advise() {
 		valkey) names="$names $valkey" ;;
 		compiler) names="$names $compiler" ;;
 		spin) spin="; spin is at https://spinroot.com" ;;
+		chromium) names="$names $chromium" ;;
 		esac
 	done
 	[ -n "$names" ] || die "missing: $*$spin; put it on PATH, then try again"
@@ -244,7 +256,7 @@ advise_system() {
 	if command -v pacman >/dev/null; then advise "sudo pacman -S" postgresql valkey gcc "$@"; fi
 	if command -v apk >/dev/null; then advise "sudo apk add" postgresql17 valkey "gcc musl-dev" "$@"; fi
 	die "missing: $*. Needed are Postgres $min_postgres or newer, Valkey $min_valkey or newer and, for the tests, a C" \
-		"compiler and spin; put postgres, valkey-server and spin on PATH, then try again"
+		"compiler, spin and Chromium; put postgres, valkey-server, spin and chromium on PATH, then try again"
 }
 
 # --- main ----------------------------------------------------------------------------------------
@@ -262,15 +274,15 @@ check() {
 }
 
 case ${1:-all} in
-all) check postgres valkey compiler spin ;;
+all) check postgres valkey compiler spin chromium ;;
 servers) check postgres valkey ;;
 install)
 	shift
 	[ "$(id -u)" = 0 ] || die "install is root's part"
 	for what; do
-		case $what in postgres | valkey | compiler | spin) ;; *) die "cannot install \"$what\"" ;; esac
+		case $what in postgres | valkey | compiler | spin | chromium) ;; *) die "cannot install \"$what\"" ;; esac
 	done
 	install_debian "$@"
 	;;
-*) die "usage: deps.sh [all | servers | install [postgres] [valkey] [compiler] [spin]]" ;;
+*) die "usage: deps.sh [all | servers | install [postgres] [valkey] [compiler] [spin] [chromium]]" ;;
 esac
