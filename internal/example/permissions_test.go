@@ -54,7 +54,7 @@ func TestDocumentedPermissionsSuffice(t *testing.T) {
 	server := stacktest.OwnValkey(t)
 	admin := rig.Valkey(t, server.URL())
 	err := admin.Do(ctx, admin.B().Arbitrary("ACL", "SETUSER", "tidelock", "on", ">secret", "~perm:*", "~tidelock:*",
-		"+get", "+mget", "+set", "+getrange", "+unlink", "+pttl", "+evalsha", "+eval", "+info", "+scan").Build()).Error()
+		"+get", "+mget", "+set", "+getrange", "+setrange", "+unlink", "+pttl", "+evalsha", "+eval", "+info", "+scan").Build()).Error()
 	if err != nil {
 		t.Fatal(err)
 	}
