@@ -62,6 +62,8 @@ var (
 	lockSQL string
 	//go:embed sql/insert.sql
 	insertSQL string
+	//go:embed sql/one.sql
+	oneSQL string
 	//go:embed sql/record.sql
 	recordSQL string
 	//go:embed sql/latest.sql
@@ -105,6 +107,13 @@ func Append(b *pgx.Batch, records []Record, grace time.Duration, strict Strict) 
 			records[i].Version = versions[records[i].Key]
 		}
 		return nil
+	})
+}
+
+// appendOne is Append of one record.
+func appendOne(b *pgx.Batch, r *Record, grace time.Duration, strict Strict) {
+	b.Queue(oneText, r.Key, string(r.Kind), r.payload(), r.ttl(), r.Allocate, grace, strict.generation).QueryRow(func(row pgx.Row) error {
+		return wrap("recording changes", row.Scan(&r.Version))
 	})
 }
 

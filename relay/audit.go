@@ -5,7 +5,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/verify"
 )
 
@@ -18,7 +17,7 @@ func (r *Relay) audit(ctx context.Context) {
 		if _, held := r.Guardian(); !held {
 			continue
 		}
-		report, err := verify.Run(ctx, verify.Config{DB: r.cfg.DB, Cache: r.cfg.Cache, Keys: outbox.Sample{}, Rate: r.cfg.auditRate(), Log: r.log})
+		report, err := verify.Run(ctx, verify.Config{DB: r.cfg.DB, Cache: r.cfg.Cache, Rate: r.cfg.auditRate(), Log: r.log})
 		if ctx.Err() != nil {
 			return
 		}
