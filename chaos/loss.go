@@ -41,12 +41,13 @@ func findLoss(ctx context.Context, at string, when int64) (*loss, error) {
 
 // without is the history without what was lost. That a standby lacks commits is between Postgres and whoever promotes it: the writes
 // that it lacks become unknown, so that none is missed. What was read before it took over, or is such a write, is left out, and a read
-// that asks for the version of one asks for nothing.
+// that asks for the version of one asks for nothing. An entry of a deletion does not name it, but has its version.
 func (l *loss) without(ops []history.Op) []history.Op {
 	if l == nil {
 		return ops
 	}
 	lost, unknown, versions := map[int64]bool{}, map[int64]bool{}, map[string][]int64{}
+	deleted, acknowledged := map[string]bool{}, map[int64]bool{}
 	var kept []history.Op
 	for _, op := range ops {
 		if op.Kind == history.Read {
@@ -58,10 +59,18 @@ func (l *loss) without(ops []history.Op) []history.Op {
 			op.Outcome, op.N, op.Version = history.Unknown, 0, 0
 		}
 		unknown[op.ID] = op.Outcome == history.Unknown && op.Begin < l.at
+		deleted[op.Key] = deleted[op.Key] || unknown[op.ID] && op.Kind == history.Delete
+		acknowledged[op.Version] = op.Outcome == history.OK
 		kept = append(kept, op)
 	}
 	for _, op := range ops {
-		if op.Kind != history.Read || op.Begin < l.at || lost[op.ID] || unknown[op.ID] && op.N > l.survivors[op.Key].n {
+		s := l.survivors[op.Key]
+		switch {
+		case op.Kind != history.Read || op.Begin < l.at:
+			continue
+		case lost[op.ID] || unknown[op.ID] && op.N > s.n:
+			continue
+		case op.ID == 0 && (slices.Contains(versions[op.Key], op.Version) || deleted[op.Key] && op.Version > s.version && !acknowledged[op.Version]):
 			continue
 		}
 		if slices.Contains(versions[op.Key], op.Need) {
