@@ -16,6 +16,7 @@ var (
 	claimDueText   = claimDueSQL + mutateClaim(claimSQL)
 	claimNamedText = claimNamedSQL + mutateClaim(claimSQL)
 	trustText      = mutant.Text("trust-in-order", trustSQL, "AND trust_no < $5", "AND $5 > 0")
+	attachText     = mutateAttach(attachSQL)
 	retireText     = mutateOnRecord(retireSQL)
 	setAsideText   = mutateOnRecord(setAsideSQL)
 )
@@ -27,6 +28,11 @@ func mutate(sql string) string {
 }
 
 func mutateOrder(sql, order string) string { return mutant.Text("sorted-locks", sql, order, "") }
+
+func mutateAttach(sql string) string {
+	sql = mutant.Text("attached-old-keys", sql, `"old_rows r UNION " $key `, "")
+	return mutant.Text("attached-truncate-sees-all", sql, "NOT IN ('read committed', 'read uncommitted')", "= ''")
+}
 
 func mutateFloor(sql string) string {
 	sql = mutant.Text("floor-by-xid", sql, "WHERE at < clock_timestamp() - $1::interval AND xid <= pg_snapshot_xmin(pg_current_snapshot())),", "WHERE at < clock_timestamp() - $1::interval),")

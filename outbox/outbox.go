@@ -66,6 +66,8 @@ var (
 	oneSQL string
 	//go:embed sql/record.sql
 	recordSQL string
+	//go:embed sql/own.sql
+	ownSQL string
 	//go:embed sql/latest.sql
 	latestSQL string
 )
@@ -74,6 +76,11 @@ var (
 // which the transaction did not lock must be computed after it. db must be a transaction; keys must be distinct. ErrStrictChanged says that strict
 // is out of date.
 func Lock(ctx context.Context, db DB, keys []string, strict Strict) (map[string]int64, error) {
+	if strict.attached {
+		if _, err := db.Exec(ctx, ownSQL, keys); err != nil {
+			return nil, wrap("locking keys", err)
+		}
+	}
 	rows, err := db.Query(ctx, lockText, keys, strict.generation)
 	versions, err := collectVersions(rows, err)
 	if err != nil {
@@ -93,11 +100,14 @@ func Insert(b *pgx.Batch, records []Record, grace time.Duration) {
 // It must be the last statement of the transaction. The versions stand in the records once the batch's results have been
 // read. Keys must be distinct. The batch fails with ErrStrictChanged, which Explain finds, if strict is out of date.
 func Append(b *pgx.Batch, records []Record, grace time.Duration, strict Strict) {
+	c := columnsOf(records)
+	if strict.attached {
+		b.Queue(ownSQL, c.keys)
+	}
 	if len(records) == 1 {
 		appendOne(b, &records[0], grace, strict)
 		return
 	}
-	c := columnsOf(records)
 	b.Queue(recordText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation).Query(func(rows pgx.Rows) error {
 		versions, err := collectVersions(rows, nil)
 		if err != nil {
@@ -129,7 +139,7 @@ func Latest(ctx context.Context, db DB, keys []string) (map[string]int64, error)
 
 // Check returns ErrNoSchema unless the schema is there.
 func Check(ctx context.Context, db DB) error {
-	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.strict WHERE false)`, planned)
+	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.attached WHERE false)`, planned)
 	if err != nil && strings.Contains(err.Error(), "disabled description cache") {
 		return fmt.Errorf("the pool has description_cache_capacity=0: leave it at its default, for some statements are described once and planned each time: %w", err)
 	}
@@ -195,12 +205,14 @@ func wrap(doing string, err error) error {
 func Explain(err error) error {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	switch {
-	case !ok || errors.Is(err, ErrNoSchema) || errors.Is(err, ErrStrictChanged):
+	case !ok || errors.Is(err, ErrNoSchema) || errors.Is(err, ErrStrictChanged) || errors.Is(err, ErrStrictOrAttached):
 		return err
 	case e.Code == "3F000" || e.Code == "42P01" || e.Code == "42703":
 		return fmt.Errorf("%w (%w)", ErrNoSchema, err)
 	case e.Code == "TL001":
 		return fmt.Errorf("%w (%w)", ErrStrictChanged, err)
+	case e.Code == "TL002":
+		return fmt.Errorf("%w: %s (%w)", ErrStrictOrAttached, e.Message, err)
 	default:
 		return err
 	}

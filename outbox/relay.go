@@ -40,7 +40,9 @@ type Claim struct {
 	Key     string
 	// Allocate: its value is to be stored also where the cache holds none, which needs a ticket.
 	Allocate bool
-	Size     int // of the payload, bytes
+	// Unknown: it has no value, which is to be loaded.
+	Unknown bool
+	Size    int // of the payload, bytes
 }
 
 // Place is how far a walk through what is due has come. The zero Place is its beginning.
@@ -88,7 +90,7 @@ func collectClaims(rows pgx.Rows, err error) (t Taken, _ error) {
 	var c Claim
 	var key *string
 	var due *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&c.Version, &key, &c.Allocate, &c.Size, &due}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&c.Version, &key, &c.Allocate, &c.Unknown, &c.Size, &due}, func() error {
 		if key == nil {
 			t.Seen, t.Next = c.Size, Place{due: *due, version: c.Version}
 			return nil

@@ -16,10 +16,12 @@ import (
 // run it again.
 var ErrStrictChanged = errors.New("the strict prefixes have changed")
 
-// Strict is which keys are strict, as it stood when it was read. The zero Strict is that of a database where no prefix was ever declared.
+// Strict is which keys are strict, and whether any table is attached, as it stood when it was read. The zero Strict is that of a database where no prefix was
+// ever declared and no table attached.
 type Strict struct {
 	generation int64
 	prefixes   []string
+	attached   bool
 }
 
 // ReadStrict returns which keys are strict. db must not be a transaction: the generation is read first, and the prefixes must be at least as new.
@@ -27,11 +29,7 @@ func ReadStrict(ctx context.Context, db DB) (s Strict, err error) {
 	if err := db.QueryRow(ctx, `SELECT last_value - 1 FROM tidelock.strict_generation`).Scan(&s.generation); err != nil {
 		return s, wrap("reading the strict prefixes", err)
 	}
-	rows, err := db.Query(ctx, `SELECT prefix FROM tidelock.strict`)
-	if err != nil {
-		return s, wrap("reading the strict prefixes", err)
-	}
-	s.prefixes, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	err = db.QueryRow(ctx, `SELECT ARRAY(SELECT prefix FROM tidelock.strict), EXISTS (SELECT 1 FROM tidelock.attached)`).Scan(&s.prefixes, &s.attached)
 	return s, wrap("reading the strict prefixes", err)
 }
 

@@ -98,6 +98,7 @@ func (r *Relay) settle(ctx context.Context, claims []outbox.Claim) error {
 	if mutant.On("relay-ticket-before-read") {
 		tickets = r.tickets(ctx, claims)
 	}
+	r.load(ctx, claims, records)
 	return r.close(ctx, records, r.cfg.Cache.Apply(ctx, changes(records, tickets)...))
 }
 

@@ -59,6 +59,9 @@ type Config struct {
 	AuditRate int
 	// AuditPause is the pause between two audits. Default 1 min.
 	AuditPause time.Duration
+	// Load returns, by their keys, the values of those of the keys that have a row, read from the primary after it was called. It gives the changes of attached
+	// tables (outbox.Attach) their values. What it does not return is invalidated, and so are all if it fails; nil does that always.
+	Load func(ctx context.Context, keys []string) (map[string][]byte, error)
 	// Log receives what goes wrong. nil means no logs.
 	Log *zap.Logger
 }

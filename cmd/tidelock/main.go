@@ -20,20 +20,23 @@ import (
 type cli struct {
 	Settings
 
-	Migrate migrateCmd       `cmd:"" help:"Create, upgrade or remove the schema tidelock in Postgres."`
-	Relay   relayCmd         `cmd:"" help:"Bring to the cache what its writers could not. Run at least one; any number may run."`
-	Serve   serveCmd         `cmd:"" help:"Serve rows of declared entities over HTTP, through the cache."`
-	Inspect inspectCmd       `cmd:"" help:"Show a key: the entry in Valkey beside its version and its pending records in Postgres."`
-	Outbox  outboxCmd        `cmd:"" help:"Show what waits for the cache and what was set aside, and retry it."`
-	Status  statusCmd        `cmd:"" help:"Show who guards the cache, which servers are on record, and how much waits."`
-	Strict  strictCmd        `cmd:"" help:"Show and declare which keys have linearizable reads."`
-	Verify  verifyCmd        `cmd:"" help:"Compare the cache with Postgres, online, and say how consistent they are."`
-	Repair  repairCmd        `cmd:"" help:"Invalidate entries that are older than Postgres says, after a restore by hand, say."`
-	Dev     devCmd           `cmd:"" help:"Start private Postgres, Valkey and NATS servers and a relay to develop against."`
-	Demo    demoCmd          `cmd:"" help:"Watch flights go through Tidelock and a naive cache while servers are killed."`
-	Chaos   chaosCmd         `cmd:"" help:"Attack Tidelock on private servers and judge every operation."`
-	Config  kong.ConfigFlag  `help:"Read settings from this JSON file, flags' names as keys." placeholder:"FILE" env:"TIDELOCK_CONFIG" type:"path"`
-	Version kong.VersionFlag `help:"Print the version."`
+	Migrate  migrateCmd       `cmd:"" help:"Create, upgrade or remove the schema tidelock in Postgres."`
+	Relay    relayCmd         `cmd:"" help:"Bring to the cache what its writers could not. Run at least one; any number may run."`
+	Serve    serveCmd         `cmd:"" help:"Serve rows of declared entities over HTTP, through the cache."`
+	Inspect  inspectCmd       `cmd:"" help:"Show a key: the entry in Valkey beside its version and its pending records in Postgres."`
+	Outbox   outboxCmd        `cmd:"" help:"Show what waits for the cache and what was set aside, and retry it."`
+	Status   statusCmd        `cmd:"" help:"Show who guards the cache, which servers are on record, and how much waits."`
+	Strict   strictCmd        `cmd:"" help:"Show and declare which keys have linearizable reads."`
+	Attach   attachCmd        `cmd:"" help:"Have Postgres record every change of an entity's table, whoever makes it."`
+	Detach   detachCmd        `cmd:"" help:"Take that back."`
+	Attached attachedCmd      `cmd:"" help:"List the tables that are attached."`
+	Verify   verifyCmd        `cmd:"" help:"Compare the cache with Postgres, online, and say how consistent they are."`
+	Repair   repairCmd        `cmd:"" help:"Invalidate entries that are older than Postgres says, after a restore by hand, say."`
+	Dev      devCmd           `cmd:"" help:"Start private Postgres, Valkey and NATS servers and a relay to develop against."`
+	Demo     demoCmd          `cmd:"" help:"Watch flights go through Tidelock and a naive cache while servers are killed."`
+	Chaos    chaosCmd         `cmd:"" help:"Attack Tidelock on private servers and judge every operation."`
+	Config   kong.ConfigFlag  `help:"Read settings from this JSON file, flags' names as keys." placeholder:"FILE" env:"TIDELOCK_CONFIG" type:"path"`
+	Version  kong.VersionFlag `help:"Print the version."`
 }
 
 const description = `Tidelock keeps Valkey locked to Postgres: a write commits its row together with a record of the change, sets the cache, and a relay

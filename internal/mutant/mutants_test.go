@@ -71,6 +71,8 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"resuming-waits", "lease", "TestNobodyBelievesTheOther"},
 	{"office-ends", "lease", "TestNobodyBelievesTheOther"},
 	{"canary-by-identity", "cache", "TestCanaryNamesItsServer"},
+	{"attached-old-keys", "outbox", "TestAttachedTableRecordsWhoeverWrites"},
+	{"attached-truncate-sees-all", "outbox", "TestTruncateOfWhatCannotBeSeen"},
 	{"retire-on-record", "outbox", "TestSettledOnRecord"},
 	{"repair-after-loss", "relay", "TestOldSnapshot"},
 	{"repair-of-one-doubt", "outbox", "TestRepairOfAFormerLife"},

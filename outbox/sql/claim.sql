@@ -29,6 +29,6 @@
     UPDATE tidelock.outbox SET due_at = clock_timestamp() + $2::interval, attempts = attempts + 1
     WHERE version = ANY (ARRAY(SELECT version FROM taken))
 )
-SELECT version, key, allocate AND kind <> 'invalidate', coalesce(size, 0), NULL FROM taken
+SELECT version, key, allocate, kind = 'invalidate', coalesce(size, 0), NULL FROM taken
 UNION ALL
-(SELECT version, NULL, false, (SELECT count(*) FROM judged), due_at FROM judged ORDER BY due_at, version LIMIT 1)
+(SELECT version, NULL, false, false, (SELECT count(*) FROM judged), due_at FROM judged ORDER BY due_at, version LIMIT 1)

@@ -54,6 +54,9 @@ func (e *Entity) Prefix() string { return e.template.prefix() }
 // CacheKey returns the key of a row. The id must come from ID.
 func (e *Entity) CacheKey(id []string) string { return e.template.key(id) }
 
+// KeySQL is CacheKey in SQL, as an expression over a row r of the table.
+func (e *Entity) KeySQL() string { return e.template.sql(names(e.Key)) }
+
 // ID checks the values of the key columns and returns them in the one spelling that Postgres has for them, an *IDError for what names no row. To take several
 // spellings would be to give one row several cache keys, of which a write would set one.
 func (e *Entity) ID(parts []string) ([]string, error) {

@@ -83,6 +83,25 @@ func (t template) escaper(i int) *strings.Replacer {
 	return strings.NewReplacer("%", "%25", end, fmt.Sprintf("%%%02X", end))
 }
 
+// sql is key as an expression over the columns of a row r, which have these names.
+func (t template) sql(names []string) string {
+	parts := []string{literal(t.literals[0])}
+	for i, column := range t.columns {
+		value := "CAST(r." + quote(names[column]) + " AS pg_catalog.text)"
+		if i < len(t.columns)-1 {
+			end := t.literals[i+1][:1]
+			value = fmt.Sprintf("pg_catalog.replace(pg_catalog.replace(%s, '%%', '%%25'), %s, '%%%02X')", value, literal(end), end)
+		}
+		parts = append(parts, value, literal(t.literals[i+1]))
+	}
+	return strings.Join(parts, " || ")
+}
+
+// literal is a text in SQL, whatever the session's settings are, and without a $, so that it can stand in what is quoted by dollars.
+func literal(text string) string {
+	return "E'" + strings.NewReplacer(`\`, `\\`, "'", "''", "$", `\x24`).Replace(text) + "'"
+}
+
 // parse returns the values of a cache key that key has made.
 func (t template) parse(key string) (id []string, ok bool) {
 	rest, ok := strings.CutPrefix(key, t.literals[0])

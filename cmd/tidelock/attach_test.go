@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tidelock-cache/tidelock/internal/rig"
+)
+
+// TestOperatorAttaches holds what is said while tables are attached, changed and detached.
+func TestOperatorAttaches(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := db.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("CREATE TABLE boats (id int PRIMARY KEY, name text NOT NULL) PARTITION BY RANGE (id); CREATE TABLE buoys (id int PRIMARY KEY)")
+	path := filepath.Join(t.TempDir(), "entities.yaml")
+	if err := os.WriteFile(path, []byte(`entities:
+  boat: {table: boats, key: id, cache: 'boat:{id}', columns: name}
+  buoy: {table: buoys, key: id, cache: 'buoy:{id}', methods: get, strict: true}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"TIDELOCK_DATABASE_URL=" + db.Config().ConnString(), "TIDELOCK_ENTITIES=" + path}
+	says := func(fine bool, want string, args ...string) {
+		t.Helper()
+		stdout, stderr, ok := tidelock(t, env, args...)
+		if ok != fine || !strings.Contains(stdout+stderr, want) {
+			t.Errorf("%v ended well: %t, and said %q, want %q", args, ok, stdout+stderr, want)
+		}
+	}
+	says(true, "no table is attached", "attached")
+	says(false, `declares no entity "ship"`, "attach", "ship")
+	says(false, "is strict", "attach", "buoy")
+	says(true, `every change of "public"."boats" is recorded`, "attach", "boat")
+	says(true, "attached since 20", "attached")
+	says(false, "tidelock detach", "migrate", "down", "--yes")
+	exec("CREATE TABLE boats_low PARTITION OF boats FOR VALUES FROM (0) TO (10)")
+	says(true, "missing or disabled on public.boats_low", "attached")
+	says(true, "is attached", "attach", "boat")
+	exec("INSERT INTO boats VALUES (1, 'Ark')")
+	says(true, "boat:1", "outbox", "list")
+
+	tx, err := db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "INSERT INTO boats VALUES (2, 'Raft')"); err != nil {
+		t.Fatal(err)
+	}
+	says(false, "in use", "detach", "boat", "--wait", "50ms")
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	says(true, `"boat" is detached`, "detach", "boat")
+	says(false, "is not attached", "detach", "boat")
+	says(true, "no table is attached", "attached")
+}
