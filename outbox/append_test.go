@@ -30,13 +30,10 @@ func lockAndInsert(t testing.TB, tx pgx.Tx, grace time.Duration, records []outbo
 	for _, r := range records {
 		keys = append(keys, r.Key)
 	}
-	versions, err := outbox.Lock(t.Context(), tx, keys, outbox.Strict{})
+	locked, err := outbox.Lock(t.Context(), tx, keys, outbox.Strict{})
 	must(t, err)
-	for i := range records {
-		records[i].Version = versions[records[i].Key]
-	}
 	var b pgx.Batch
-	outbox.Insert(&b, records, grace)
+	locked.Insert(&b, records, grace)
 	must(t, tx.SendBatch(t.Context(), &b).Close())
 }
 

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -27,7 +28,7 @@ const attachedMax = 40
 // ErrStrictOrAttached says that keys would be strict and of an attached table. Strict reads are promised what nobody waits for on behalf of psql.
 var ErrStrictOrAttached = errors.New("keys cannot be both strict and of an attached table")
 
-// ErrTableBusy says that a table could not be had within the time given: transactions that are open keep it.
+// ErrTableBusy says that a lock could not be had within the time given: mostly that of the table, which transactions keep that are open.
 var ErrTableBusy = errors.New("the table is in use by transactions that are open: end them, or wait for longer")
 
 // Attachment says which keys the rows of a table are.
@@ -37,7 +38,7 @@ type Attachment struct {
 	Table  pgx.Identifier
 	// Prefix is what all of the keys begin with.
 	Prefix string
-	// Key is the SQL of the key of a row r, of type text.
+	// Key is the SQL of the key of a row r, of type text. No two rows should have one key.
 	Key string
 	// TTL is that of the records. Default 1 h.
 	TTL time.Duration
@@ -48,10 +49,10 @@ type Attachment struct {
 // Attached is a table whose changes are recorded whoever makes them.
 type Attached struct {
 	Entity string
-	// Table is its name, quoted, or its oid if it is gone.
-	Table  string
-	Prefix string
-	Since  time.Time
+	// Table is its name, quoted, or its oid if it is gone. Name is what it was called when it was attached.
+	Table, Name string
+	Prefix      string
+	Since       time.Time
 	// Missing are the tables, it or partitions, whose triggers are missing or disabled: what is written to them directly goes unrecorded.
 	Missing []string
 	// Gone: it was dropped.
@@ -61,7 +62,7 @@ type Attached struct {
 // Beginner begins transactions: a *pgxpool.Pool or a *pgx.Conn.
 type Beginner interface {
 	DB
-	Begin(ctx context.Context) (pgx.Tx, error)
+	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
 }
 
 // Attach has Postgres record every change of a table's rows, whoever makes it, as an invalidation of its key: by triggers on statements, on the table and on
@@ -75,7 +76,7 @@ func Attach(ctx context.Context, db Beginner, a Attachment, wait time.Duration) 
 	if strings.Contains(a.Key, "$tidelock$") || strings.Contains(a.Key, "$from$") { // what quotes it
 		return fmt.Errorf("attaching %q: a column of the key has $tidelock$ or $from$ in its name, which cannot be attached", a.Entity)
 	}
-	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error { return attach(ctx, tx, a, wait) })
+	err := pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error { return attach(ctx, tx, a, wait) })
 	if err != nil {
 		return wrap(fmt.Sprintf("attaching %q", a.Entity), busy(err))
 	}
@@ -85,6 +86,15 @@ func Attach(ctx context.Context, db Beginner, a Attachment, wait time.Duration) 
 func attach(ctx context.Context, tx pgx.Tx, a Attachment, wait time.Duration) error {
 	if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprint(max(wait.Milliseconds(), 1))); err != nil {
 		return err
+	}
+	// With its partitions, from the top down as everybody locks them, before they are listed.
+	if _, err := tx.Exec(ctx, "LOCK TABLE "+a.Table.Sanitize()+" IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+		return err
+	}
+	var other string
+	err := tx.QueryRow(ctx, `SELECT entity FROM tidelock.attached WHERE relation = $2::text::regclass AND entity <> $1 LIMIT 1`, a.Entity, a.Table.Sanitize()).Scan(&other)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return cmp.Or(err, fmt.Errorf("its table is attached as %q: detach that first", other))
 	}
 	tag, err := tx.Exec(ctx, `DELETE FROM tidelock.attached WHERE entity = $1 AND relation <> $2::text::regclass`, a.Entity, a.Table.Sanitize())
 	if err != nil {
@@ -96,8 +106,8 @@ func attach(ctx context.Context, tx pgx.Tx, a Attachment, wait time.Duration) er
 		}
 	}
 	var oid uint32
-	if err := tx.QueryRow(ctx, `INSERT INTO tidelock.attached (entity, relation, prefix) VALUES ($1, $2::text::regclass, $3)
-		ON CONFLICT (entity) DO UPDATE SET relation = excluded.relation, prefix = excluded.prefix RETURNING relation::oid`, a.Entity, a.Table.Sanitize(), a.Prefix).Scan(&oid); err != nil {
+	if err := tx.QueryRow(ctx, `INSERT INTO tidelock.attached (entity, relation, name, prefix) VALUES ($1, $2::text::regclass, $2::text::regclass::text, $3)
+		ON CONFLICT (entity) DO UPDATE SET relation = excluded.relation, name = excluded.name, prefix = excluded.prefix RETURNING relation::oid`, a.Entity, a.Table.Sanitize(), a.Prefix).Scan(&oid); err != nil {
 		return err
 	}
 	relations, err := relationsOf(ctx, tx, oid, a.Entity)
@@ -180,7 +190,7 @@ func relationsOf(ctx context.Context, db DB, oid uint32, entity string) ([]relat
 // Detach has Postgres no longer record the changes of an entity's table, and reports whether it did. It needs the table for a moment; ErrTableBusy says that
 // it had to wait for longer than wait. What is recorded already is settled as ever.
 func Detach(ctx context.Context, db Beginner, entity string, wait time.Duration) (was bool, err error) {
-	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprint(max(wait.Milliseconds(), 1))); err != nil {
 			return err
 		}
@@ -199,7 +209,7 @@ func Detach(ctx context.Context, db Beginner, entity string, wait time.Duration)
 
 // AttachedTables lists the tables that are attached.
 func AttachedTables(ctx context.Context, db DB) ([]Attached, error) {
-	rows, err := db.Query(ctx, `SELECT a.entity, a.relation::oid, a.relation::text, a.prefix, a.since, c.oid IS NULL
+	rows, err := db.Query(ctx, `SELECT a.entity, a.relation::oid, a.relation::text, a.name, a.prefix, a.since, c.oid IS NULL
 		FROM tidelock.attached a LEFT JOIN pg_catalog.pg_class c ON c.oid = a.relation ORDER BY a.entity`)
 	if err != nil {
 		return nil, wrap("listing attached tables", err)
@@ -207,7 +217,7 @@ func AttachedTables(ctx context.Context, db DB) ([]Attached, error) {
 	var oids []uint32
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a Attached, err error) {
 		var oid uint32
-		err = row.Scan(&a.Entity, &oid, &a.Table, &a.Prefix, &a.Since, &a.Gone)
+		err = row.Scan(&a.Entity, &oid, &a.Table, &a.Name, &a.Prefix, &a.Since, &a.Gone)
 		oids = append(oids, oid)
 		return a, err
 	})

@@ -119,16 +119,17 @@ func TestAttachedTableIsCopiedTo(t *testing.T) {
 	}
 }
 
-// TestAttachedTableOfAMillionRows updates all of it in one statement.
+// TestAttachedTableOfAMillionRows updates all of it in one statement. It does not run in parallel: a transaction that is open for long holds up other tests, which wait
+// for all to end that are older.
 func TestAttachedTableOfAMillionRows(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes some ten seconds")
 	}
-	t.Parallel()
 	const rows = 1_000_000
 	db := rig.DB(t)
 	exec(t, db, attachable)
-	exec(t, db, "DELETE FROM flights; INSERT INTO flights SELECT g FROM generate_series(1, $1) AS g", rows)
+	exec(t, db, "DELETE FROM flights")
+	exec(t, db, "INSERT INTO flights SELECT g FROM generate_series(1, $1) AS g", rows)
 	must(t, outbox.Attach(t.Context(), db, flights, patience))
 	exec(t, db, "UPDATE flights SET number = 'x'")
 	if got := value[int](t, db, "SELECT count(*) FROM tidelock.outbox JOIN tidelock.versions USING (key, version)"); got != rows {
@@ -169,13 +170,10 @@ func TestWriterIsNotRecordedTwice(t *testing.T) {
 			for _, r := range records {
 				keys = append(keys, r.Key)
 			}
-			versions, err := outbox.Lock(t.Context(), tx, keys, strict)
+			locked, err := outbox.Lock(t.Context(), tx, keys, strict)
 			must(t, err)
-			for i := range records {
-				records[i].Version = versions[records[i].Key]
-			}
 			var b pgx.Batch
-			outbox.Insert(&b, records, time.Hour)
+			locked.Insert(&b, records, time.Hour)
 			must(t, tx.SendBatch(t.Context(), &b).Close())
 		},
 	} {
@@ -198,6 +196,52 @@ func TestWriterIsNotRecordedTwice(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestRowThatChangesAgainIsInvalidated: a value that was read from a row before something else in its transaction changed that once more, a trigger of another
+// table, say, or another Put of the group, must not come to the cache.
+func TestRowThatChangesAgainIsInvalidated(t *testing.T) {
+	t.Parallel()
+	for _, others := range []int{0, 1} {
+		db := attached(t, flights)
+		tx := begin(t, db)
+		exec(t, tx, "UPDATE flights SET number = 'x'")
+		exec(t, tx, "UPDATE flights SET number = 'y' WHERE id = 1")
+		records := []outbox.Record{set("flight:1", "x"), set("flight:2", "x")}[:1+others]
+		var b pgx.Batch
+		outbox.Append(&b, records, time.Hour, readStrict(t, db))
+		must(t, tx.SendBatch(t.Context(), &b).Close())
+		must(t, tx.Commit(t.Context()))
+		if r := records[0]; r.Kind != outbox.Invalidate || r.Payload != nil {
+			t.Errorf("the record that was written is %+v, want an invalidation", r)
+		}
+		want := []string{"invalidate flight:1", "invalidate flight:2", "invalidate flight:3"}
+		if others > 0 {
+			want[1] = "set flight:2"
+		}
+		if got := behind(t, db); !slices.Equal(got, want) {
+			t.Errorf("recorded %q, want %q", got, want)
+		}
+	}
+}
+
+// TestSerializableWritersOfOtherRows do not depend on each other, though what they record stands in one small table.
+func TestSerializableWritersOfOtherRows(t *testing.T) {
+	t.Parallel()
+	db := attached(t)
+	exec(t, db, "INSERT INTO flights SELECT g FROM generate_series(10, 3000) g; ANALYZE")
+	must(t, outbox.Attach(t.Context(), db, flights, patience))
+	exec(t, db, "UPDATE flights SET number = 'x'; DELETE FROM tidelock.outbox; UPDATE flights SET number = 'z' WHERE id = 1; ANALYZE")
+	a, err := db.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.Serializable})
+	must(t, err)
+	defer a.Rollback(context.Background())
+	b, err := db.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.Serializable})
+	must(t, err)
+	defer b.Rollback(context.Background())
+	exec(t, a, "UPDATE flights SET number = 'a' WHERE id = 20")
+	exec(t, b, "UPDATE flights SET number = 'b' WHERE id = 2900")
+	must(t, a.Commit(t.Context()))
+	must(t, b.Commit(t.Context()))
 }
 
 // TestWhoeverWritesNeedsNoRights: nor can they do with the functions what the triggers do.
@@ -351,10 +395,13 @@ func TestAttachedTablesAreListed(t *testing.T) {
 func TestAttachRefuses(t *testing.T) {
 	t.Parallel()
 	db := attached(t)
+	exec(t, db, "CREATE TABLE taken (id int)")
+	must(t, outbox.Attach(t.Context(), db, outbox.Attachment{Entity: "taken", Table: pgx.Identifier{"taken"}, Prefix: "taken:", Key: "'taken:' || r.id"}, patience))
 	for name, change := range map[string]func(a *outbox.Attachment){
 		"a long name":      func(a *outbox.Attachment) { a.Entity = strings.Repeat("x", 41) },
 		"no such table":    func(a *outbox.Attachment) { a.Table = pgx.Identifier{"flightz"} },
 		"no such column":   func(a *outbox.Attachment) { a.Key = "'f:' || r.idd" },
+		"another entity":   func(a *outbox.Attachment) { a.Entity, a.Table = "sea", pgx.Identifier{"taken"} },
 		"a dollar's quote": func(a *outbox.Attachment) { a.Key = `'f:' || r."$tidelock$"` },
 	} {
 		a := flights
@@ -363,7 +410,7 @@ func TestAttachRefuses(t *testing.T) {
 			t.Errorf("%s: it is attached", name)
 		}
 	}
-	if n := value[int](t, db, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'tidelock%'"); n != 0 {
-		t.Errorf("%d triggers are left", n)
+	if n := value[int](t, db, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'tidelock%'"); n != 4 {
+		t.Errorf("there are %d triggers, want the four of the table that is attached", n)
 	}
 }

@@ -4,10 +4,12 @@ import "github.com/tidelock-cache/tidelock/internal/mutant"
 
 // The statements that run: those of the files, less a rule in a mutants build.
 var (
-	lockText   = mutateOrder(mutate(lockSQL), `ORDER BY k.key COLLATE "C"`)
-	recordText = mutateOrder(mutate(recordSQL), `ORDER BY change.key COLLATE "C"`)
-	oneText    = mutate(oneSQL)
-	floorText  = mutateFloor(floorSQL)
+	lockText           = mutateOrder(mutate(lockSQL), `ORDER BY k.key COLLATE "C"`)
+	recordText         = mutateOrder(mutate(recordSQL), `ORDER BY change.key COLLATE "C"`)
+	recordAttachedText = mutateOrder(mutateAttached(mutate(recordAttachedSQL)), `ORDER BY change.key COLLATE "C"`)
+	oneText            = mutate(oneSQL)
+	putText            = mutate(putSQL)
+	floorText          = mutateFloor(floorSQL)
 	// Those of the guardian.
 	officeText     = mutant.Text("safe-version-by-xid", officeSQL, "pg_snapshot_xmin(pg_current_snapshot()) AS xmin", "'9223372036854775807'::xid8 AS xmin")
 	repairedText   = mutant.Text("repair-of-one-doubt", repairedSQL, "AND doubts = $3", "AND $3 > 0")
@@ -28,6 +30,10 @@ func mutate(sql string) string {
 }
 
 func mutateOrder(sql, order string) string { return mutant.Text("sorted-locks", sql, order, "") }
+
+func mutateAttached(sql string) string {
+	return mutant.Text("attached-again", sql, "ON b.key = c.key", "ON false")
+}
 
 func mutateAttach(sql string) string {
 	sql = mutant.Text("attached-old-keys", sql, `"old_rows r UNION " $key `, "")

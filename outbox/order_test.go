@@ -30,8 +30,8 @@ func TestVersionOrderIsCommitOrder(t *testing.T) {
 			return records[0].Version, err
 		},
 		"Lock": func(ctx context.Context, tx pgx.Tx) (int64, error) {
-			versions, err := outbox.Lock(ctx, tx, []string{"k"}, outbox.Strict{})
-			return versions["k"], err
+			locked, err := outbox.Lock(ctx, tx, []string{"k"}, outbox.Strict{})
+			return locked.Version("k"), err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,46 +66,68 @@ var (
 	oneSQL string
 	//go:embed sql/record.sql
 	recordSQL string
-	//go:embed sql/own.sql
-	ownSQL string
+	//go:embed sql/record_attached.sql
+	recordAttachedSQL string
+	//go:embed sql/behind.sql
+	behindSQL string
 	//go:embed sql/latest.sql
 	latestSQL string
 )
 
+// Locked is what Lock has locked.
+type Locked struct {
+	versions map[string]int64
+	behind   []int64 // records that triggers have written for the same keys
+}
+
 // Lock takes the row lock of each key, in sorted order, and draws its next version. A payload that is computed from rows
 // which the transaction did not lock must be computed after it. db must be a transaction; keys must be distinct. ErrStrictChanged says that strict
 // is out of date.
-func Lock(ctx context.Context, db DB, keys []string, strict Strict) (map[string]int64, error) {
+func Lock(ctx context.Context, db DB, keys []string, strict Strict) (l Locked, err error) {
 	if strict.attached {
-		if _, err := db.Exec(ctx, ownSQL, keys); err != nil {
-			return nil, wrap("locking keys", err)
+		rows, err := db.Query(ctx, behindSQL, planned, keys)
+		if err != nil {
+			return l, wrap("locking keys", err)
+		}
+		if l.behind, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
+			return l, wrap("locking keys", err)
 		}
 	}
 	rows, err := db.Query(ctx, lockText, keys, strict.generation)
-	versions, err := collectVersions(rows, err)
-	if err != nil {
-		return nil, wrap("locking keys", err)
-	}
-	return versions, nil
+	l.versions, err = collectVersions(rows, err)
+	return l, wrap("locking keys", err)
 }
 
-// Insert queues the statement that writes the records of keys locked before; their Version must be set. A record is
+// Version is that of a key.
+func (l Locked) Version(key string) int64 { return l.versions[key] }
+
+// Insert gives the records of keys locked before their versions, and queues the statements that write them. A record is
 // due after grace, unless the writer has retired it by then.
-func Insert(b *pgx.Batch, records []Record, grace time.Duration) {
+func (l Locked) Insert(b *pgx.Batch, records []Record, grace time.Duration) {
+	for i := range records {
+		records[i].Version = l.versions[records[i].Key]
+	}
+	if len(l.behind) > 0 {
+		b.Queue(`DELETE FROM tidelock.outbox WHERE version = ANY ($1)`, l.behind)
+	}
 	c := columnsOf(records)
 	b.Queue(insertSQL, c.versions, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace)
 }
 
 // Append queues the one statement that locks the records' keys in sorted order, draws their versions, and writes them.
 // It must be the last statement of the transaction. The versions stand in the records once the batch's results have been
-// read. Keys must be distinct. The batch fails with ErrStrictChanged, which Explain finds, if strict is out of date.
+// read. Keys must be distinct. The batch fails with ErrStrictChanged, which Explain finds, if strict is out of date. A record of an attached table whose row was
+// changed more than once in the transaction becomes an invalidation.
 func Append(b *pgx.Batch, records []Record, grace time.Duration, strict Strict) {
+	if len(records) == 1 && !strict.attached {
+		appendOne(b, &records[0], grace, strict)
+		return
+	}
 	c := columnsOf(records)
 	if strict.attached {
-		b.Queue(ownSQL, c.keys)
-	}
-	if len(records) == 1 {
-		appendOne(b, &records[0], grace, strict)
+		b.Queue(recordAttachedText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation).Query(func(rows pgx.Rows) error {
+			return wrap("recording changes", takeRecorded(rows, records))
+		})
 		return
 	}
 	b.Queue(recordText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation).Query(func(rows pgx.Rows) error {
@@ -118,6 +140,24 @@ func Append(b *pgx.Batch, records []Record, grace time.Duration, strict Strict) 
 		}
 		return nil
 	})
+}
+
+// takeRecorded reads what was recorded, with the kind that it has come to be.
+func takeRecorded(rows pgx.Rows, records []Record) error {
+	of := make(map[string]*Record, len(records))
+	for i := range records {
+		of[records[i].Key] = &records[i]
+	}
+	var recorded Record
+	_, err := pgx.ForEachRow(rows, []any{&recorded.Key, &recorded.Version, &recorded.Kind}, func() error {
+		r := of[recorded.Key]
+		r.Version = recorded.Version
+		if recorded.Kind != r.Kind {
+			r.Kind, r.Payload = recorded.Kind, nil
+		}
+		return nil
+	})
+	return err
 }
 
 // appendOne is Append of one record.

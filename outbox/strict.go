@@ -39,6 +39,9 @@ func (s Strict) Same(o Strict) bool { return s.generation == o.generation }
 // Has reports whether a key is strict.
 func (s Strict) Has(key string) bool { return HasPrefix(s.prefixes, key) }
 
+// Attached reports whether any table is attached (see Attach).
+func (s Strict) Attached() bool { return s.attached }
+
 // HasPrefix reports whether one of the prefixes begins the key.
 func HasPrefix(prefixes []string, key string) bool {
 	for _, prefix := range prefixes {

@@ -59,7 +59,7 @@ func TestClaimsSayWhatTheRelayNeeds(t *testing.T) {
 	want := []outbox.Claim{
 		{Version: versions[0], Key: "z", Allocate: true, Size: 3},
 		{Version: versions[1], Key: "ключ"},
-		{Version: versions[2], Key: "a"}, // an invalidation needs no ticket
+		{Version: versions[2], Key: "a", Allocate: true, Unknown: true},
 		{Version: versions[3], Key: "m"},
 	}
 	for _, w := range want {

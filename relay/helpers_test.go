@@ -109,9 +109,11 @@ func (s *site) record(records ...outbox.Record) []int64 {
 
 func (s *site) recordWithin(grace time.Duration, records ...outbox.Record) []int64 {
 	s.t.Helper()
-	err := pgx.BeginFunc(s.t.Context(), s.db, func(tx pgx.Tx) error {
+	strict, err := outbox.ReadStrict(s.t.Context(), s.db)
+	must(s.t, err)
+	err = pgx.BeginFunc(s.t.Context(), s.db, func(tx pgx.Tx) error {
 		var b pgx.Batch
-		outbox.Append(&b, records, grace, outbox.Strict{})
+		outbox.Append(&b, records, grace, strict)
 		return tx.SendBatch(s.t.Context(), &b).Close()
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -10,6 +11,9 @@ import (
 
 // loadAtOnce is how many rows are asked for at once.
 const loadAtOnce = 100
+
+// loadTimeout bounds the loads of a chunk, or a quarter of the lease if that is shorter: the rest of the time is for what needs none.
+const loadTimeout = 2 * time.Second
 
 // wanted forgets that a change without a value is to be stored where the cache holds none, if nobody here can load it.
 func (r *Relay) wanted(claims []outbox.Claim) []outbox.Claim {
@@ -35,6 +39,8 @@ func (r *Relay) load(ctx context.Context, claims []outbox.Claim, records []outbo
 			without = append(without, &records[i])
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, min(loadTimeout, r.cfg.lease()/4))
+	defer cancel()
 	for size := 0; len(without) > 0 && size < r.cfg.chunkBytes(); {
 		some := without[:min(loadAtOnce, len(without))]
 		without = without[len(some):]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -93,9 +94,10 @@ func TestBehindTheCachesBack(t *testing.T) {
 // TestLoadThatFailsInvalidates: nothing old stays, and nothing waits.
 func TestLoadThatFailsInvalidates(t *testing.T) {
 	t.Parallel()
-	for name, load := range map[string]func(keys []string) (map[string][]byte, error){
-		"an error": func([]string) (map[string][]byte, error) { return nil, errors.New("no rights") },
-		"too large": func(keys []string) (map[string][]byte, error) {
+	for name, load := range map[string]func(ctx context.Context, keys []string) (map[string][]byte, error){
+		"no end":   func(ctx context.Context, _ []string) (map[string][]byte, error) { <-ctx.Done(); return nil, ctx.Err() },
+		"an error": func(context.Context, []string) (map[string][]byte, error) { return nil, errors.New("no rights") },
+		"too large": func(_ context.Context, keys []string) (map[string][]byte, error) {
 			return map[string][]byte{keys[0]: []byte(strings.Repeat("x", 2<<20))}, nil
 		},
 	} {
@@ -104,12 +106,14 @@ func TestLoadThatFailsInvalidates(t *testing.T) {
 			s := newSite(t)
 			s.attach(true)
 			s.run(func(cfg *relay.Config) {
-				cfg.Load = func(_ context.Context, keys []string) (map[string][]byte, error) { return load(keys) }
+				cfg.Load, cfg.Lease = load, 4*time.Second
 			})
 			s.seed(s.key(1), 1, "old")
 			s.exec("INSERT INTO flights VALUES (1, 'new')")
+			s.record(set(s.key("neighbour"), "new"))
 			s.drained()
 			s.becomes(s.key(1), cache.Placeholder, "")
+			s.holds(s.key("neighbour"), "new")
 		})
 	}
 }

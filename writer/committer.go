@@ -195,6 +195,16 @@ func (w *Writer) runOnce(ctx context.Context, group []*queued, patient bool) (*q
 			return q, err
 		}
 	}
+	combined, err := w.combinable(ctx, conn.Conn(), group, strict, patient)
+	if err != nil {
+		return nil, err
+	}
+	if combined != nil {
+		if failed, err := w.runCombined(ctx, conn.Conn(), group, combined, strict); err != errPlain {
+			return failed, err
+		}
+		rollback(ctx, conn)
+	}
 	if failed, err := w.statements(ctx, conn, group, patient); err != nil {
 		return failed, err
 	}

@@ -155,20 +155,29 @@ func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx
 	for i, r := range records {
 		keys[i] = r.Key
 	}
-	versions, err := outbox.Lock(ctx, tx, keys, strict)
+	locked, err := outbox.Lock(ctx, tx, keys, strict)
 	if err != nil {
 		return done, err
 	}
-	for i := range records {
-		records[i].Version = versions[records[i].Key]
-	}
 	if !mutant.On("refresh-after-lock") {
 		if err := w.refresh(ctx, tx, changes, records); err != nil {
+			invalidateAll(ctx, tx, locked, records)
 			return done, err
 		}
 	}
-	outbox.Insert(b, records, w.cfg.grace())
+	locked.Insert(b, records, w.cfg.grace())
 	return done, nil
+}
+
+// invalidateAll records that the values of locked keys are not known, for a caller of Record who commits although it has failed. Where the transaction is lost this fails, and does
+// not matter.
+func invalidateAll(ctx context.Context, tx pgx.Tx, locked outbox.Locked, records []outbox.Record) {
+	for i := range records {
+		records[i].Kind, records[i].Payload = outbox.Invalidate, nil
+	}
+	var b pgx.Batch
+	locked.Insert(&b, records, 0)
+	_ = tx.SendBatch(ctx, &b).Close()
 }
 
 func needsRefresh(changes []Change) bool {

@@ -25,7 +25,7 @@ import (
 var Settings = map[string]string{
 	"shared_buffers":  "1GB",
 	"max_wal_size":    "8GB",
-	"max_connections": "300",
+	"max_connections": "600",
 }
 
 // cacheTimeout is the deadline of Tidelock's calls to the cache. Its usual 50 ms could be missed on a machine that runs clients and

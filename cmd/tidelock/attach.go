@@ -45,7 +45,7 @@ func (c *attachCmd) Run(ctx context.Context, s *Settings) error {
 	if err := outbox.Attach(ctx, db, outbox.Attachment{Entity: e.Name, Table: e.Table, Prefix: e.Prefix(), Key: e.KeySQL(), TTL: e.TTL, Allocate: !e.OnRead}, c.Wait); err != nil {
 		return err
 	}
-	fmt.Printf("%q is attached: every change of %s is recorded, whoever makes it\n", e.Name, e.Table.Sanitize())
+	fmt.Printf("%q is attached: every statement that changes rows of %s is recorded, whoever sends it\n", e.Name, e.Table.Sanitize())
 	fmt.Printf("what was changed behind the cache's back until now is not: see \"tidelock verify --help\"\n")
 	return nil
 }
@@ -99,6 +99,8 @@ func attachedState(a outbox.Attached) string {
 	switch {
 	case a.Gone:
 		return fmt.Sprintf("the table was dropped: run \"tidelock detach %s\"", a.Entity)
+	case a.Table != a.Name:
+		return fmt.Sprintf("the table was called %s when it was attached: attach it again", a.Name)
 	case len(a.Missing) > 0:
 		return fmt.Sprintf("triggers are missing or disabled on %s: attach it again", strings.Join(a.Missing, ", "))
 	default:

@@ -38,7 +38,7 @@ func TestOperatorAttaches(t *testing.T) {
 	says(true, "no table is attached", "attached")
 	says(false, `declares no entity "ship"`, "attach", "ship")
 	says(false, "is strict", "attach", "buoy")
-	says(true, `every change of "public"."boats" is recorded`, "attach", "boat")
+	says(true, `every statement that changes rows of "public"."boats" is recorded`, "attach", "boat")
 	says(true, "attached since 20", "attached")
 	says(false, "tidelock detach", "migrate", "down", "--yes")
 	exec("CREATE TABLE boats_low PARTITION OF boats FOR VALUES FROM (0) TO (10)")
@@ -46,6 +46,9 @@ func TestOperatorAttaches(t *testing.T) {
 	says(true, "is attached", "attach", "boat")
 	exec("INSERT INTO boats VALUES (1, 'Ark')")
 	says(true, "boat:1", "outbox", "list")
+	exec("ALTER TABLE boats RENAME TO ships")
+	says(true, "was called boats", "attached")
+	exec("ALTER TABLE ships RENAME TO boats")
 
 	tx, err := db.Begin(t.Context())
 	if err != nil {

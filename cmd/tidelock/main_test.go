@@ -102,11 +102,12 @@ func TestMigrateUpDownStatus(t *testing.T) {
 	env := []string{"TIDELOCK_DATABASE_URL=" + stacktest.Database(t)}
 	for _, step := range []struct{ args, want string }{
 		{"migrate status", "not applied"},
-		{"migrate up", "applied 6 migrations"},
+		{"migrate up", "applied 7 migrations"},
 		{"migrate up", "applied 0 migrations"},
 		{"migrate status", "applied 20"},
 		{"outbox", "pending    0"},
 		{"strict", "no prefix is strict"},
+		{"migrate down --yes", "took back migration 8"},
 		{"migrate down --yes", "took back migration 7"},
 		{"migrate down --yes", "took back migration 5"},
 		{"migrate down --yes", "took back migration 4"},

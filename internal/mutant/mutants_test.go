@@ -73,6 +73,7 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"canary-by-identity", "cache", "TestCanaryNamesItsServer"},
 	{"attached-old-keys", "outbox", "TestAttachedTableRecordsWhoeverWrites"},
 	{"attached-truncate-sees-all", "outbox", "TestTruncateOfWhatCannotBeSeen"},
+	{"attached-again", "outbox", "TestRowThatChangesAgainIsInvalidated"},
 	{"retire-on-record", "outbox", "TestSettledOnRecord"},
 	{"repair-after-loss", "relay", "TestOldSnapshot"},
 	{"repair-of-one-doubt", "outbox", "TestRepairOfAFormerLife"},

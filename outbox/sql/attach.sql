@@ -3,7 +3,7 @@ partitions, for a statement that is aimed at a partition fires the partition's o
 Pages bound the memory, and are in the order in which everybody takes the locks. A key that is too long for the cache is none. */ -}}
 {{define "pages" -}}
 SELECT array_agg(k.key) FROM (
-            SELECT d.key, (row_number() OVER (ORDER BY d.key) - 1) / 10000 AS page FROM ({{.}}) d WHERE octet_length(d.key) BETWEEN 1 AND 1024
+            SELECT d.key, (row_number() OVER (ORDER BY d.key) - 1) / 10000 AS page FROM ({{.}}) d WHERE octet_length(convert_to(d.key, 'UTF8')) BETWEEN 1 AND 1024
         ) k GROUP BY k.page ORDER BY k.page
 {{- end -}}
 {{define "record"}} LOOP
