@@ -4,10 +4,12 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/grpc"
 
 	"github.com/tidelock-cache/tidelock/cache"
@@ -55,6 +57,25 @@ func TestGRPC(t *testing.T) {
 	}
 	if says["service.name"] != "mine" || says["service.version"] != "v1" || says["deployment.environment.name"] != "test" {
 		t.Errorf("the program says of itself: %v", says)
+	}
+}
+
+// TestCollectorThatIsDown: the log speaks of it, and the program ends all the same. Who hears of errors is one for the process, so it does not run in parallel.
+func TestCollectorThatIsDown(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	traces, err := Start(t.Context(), Config{Endpoint: "http://127.0.0.1:1", Service: "test", Log: zap.New(core)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, span := traces.Provider().Tracer("test").Start(t.Context(), "hello")
+	span.End()
+	began := time.Now()
+	traces.Close()
+	if took := time.Since(began); took > 2*closeTimeout {
+		t.Errorf("it took %v to end", took)
+	}
+	if logs.FilterMessage("tracing_failed").Len() == 0 {
+		t.Errorf("the log says %v", logs.All())
 	}
 }
 
