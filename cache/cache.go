@@ -25,6 +25,9 @@ type Config struct {
 	URL string
 	// Tune may alter the options made from URL before they are used: a private CA, Sentinel's credentials, buffers.
 	Tune func(*valkey.ClientOption)
+	// Wrap, if set, returns what is used in a client's stead, to trace or to count its calls: valkeyotel.WithClient of valkey-go, say. It must hand every call
+	// on, once, and return what came of it.
+	Wrap func(valkey.Client) valkey.Client
 	// Timeout bounds each call, also when its context allows more. Default 50 ms. Keep it below the callers' own deadlines: a
 	// deadline of theirs that ends a call sooner says nothing of the server, and does not count for the breaker. A call for many keys
 	// has no more time than one for a single key: where many callers ask for megabytes at once, allow for that.
@@ -205,6 +208,9 @@ func (c *Cache) connect() error {
 			client.Close()
 		}
 		return err
+	}
+	if c.cfg.Wrap != nil {
+		client = c.cfg.Wrap(client)
 	}
 	c.client.Store(&client)
 	return nil

@@ -16,7 +16,7 @@ import (
 // everyKind is one record of each kind, with what is easy to lose on the way.
 func everyKind() []outbox.Record {
 	return []outbox.Record{
-		{Key: "z", Kind: outbox.Set, Payload: []byte{0, 255, '\n'}, TTL: 90 * time.Minute, Allocate: true},
+		{Key: "z", Kind: outbox.Set, Payload: []byte{0, 255, '\n'}, TTL: 90 * time.Minute, Allocate: true, Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
 		{Key: "ключ", Kind: outbox.Absent, TTL: time.Second},
 		{Key: "a", Kind: outbox.Invalidate, TTL: time.Microsecond, Allocate: true},
 		{Key: "m", Kind: outbox.Set, TTL: time.Millisecond},
@@ -87,7 +87,7 @@ func checkRead(t testing.TB, got, want []outbox.Record) {
 		}
 		g := got[i]
 		if g.Version != w.Version || g.Version == 0 || g.Kind != w.Kind || string(g.Payload) != string(w.Payload) ||
-			g.TTL != max(w.TTL, time.Millisecond) || g.Allocate != w.Allocate || g.Attempts != 0 || g.Superseded {
+			g.TTL != max(w.TTL, time.Millisecond) || g.Allocate != w.Allocate || g.Attempts != 0 || g.Superseded || g.Trace != w.Trace {
 			t.Errorf("got %+v, want %+v", g, w)
 		}
 		if w.Kind == outbox.Set && g.Payload == nil {

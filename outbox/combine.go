@@ -33,7 +33,7 @@ func Combine(statement string, parameters int, kind Kind, payload uint32) (Combi
 		return Combined{}, false
 	}
 	names := []string{"{payload}", bytes, "{least}", least, "{kind}", "'" + string(kind) + "'"}
-	for i, name := range []string{"{key}", "{ttl}", "{allocate}", "{grace}", "{generation}", "{limit}"} {
+	for i, name := range []string{"{key}", "{ttl}", "{allocate}", "{grace}", "{generation}", "{limit}", "{trace}"} {
 		names = append(names, name, fmt.Sprintf("$%d", parameters+i+1))
 	}
 	before, after, _ := strings.Cut(putText, "{put}")
@@ -44,7 +44,7 @@ func Combine(statement string, parameters int, kind Kind, payload uint32) (Combi
 // Queue queues the statement with its own arguments, and those of the record, whose Version and Payload are there once its result has been read with Take. limit is the most
 // bytes that a payload may have. The batch fails with ErrStrictChanged as with Append, and with any other error of a statement where that, by itself, would say why.
 func (c Combined) Queue(b *pgx.Batch, args []any, r Record, limit int, grace time.Duration, strict Strict) {
-	all := append(append(make([]any, 0, len(args)+6), args...), r.Key, r.ttl(), r.Allocate, grace, strict.generation, limit)
+	all := append(append(make([]any, 0, len(args)+7), args...), r.Key, r.ttl(), r.Allocate, grace, strict.generation, limit, r.Trace)
 	b.Queue(c.SQL, all...)
 }
 

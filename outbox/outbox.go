@@ -55,6 +55,8 @@ type Record struct {
 	Attempts int  // how often a relay has claimed it
 	// Superseded: a newer version of the key is committed; the payload was not read.
 	Superseded bool
+	// Trace is the trace that the record is a part of, as W3C's traceparent; empty for none. It is kept as it is.
+	Trace string
 }
 
 var (
@@ -111,7 +113,7 @@ func (l Locked) Insert(b *pgx.Batch, records []Record, grace time.Duration) {
 		b.Queue(`DELETE FROM tidelock.outbox WHERE version = ANY ($1)`, l.behind)
 	}
 	c := columnsOf(records)
-	b.Queue(insertSQL, c.versions, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace)
+	b.Queue(insertSQL, c.versions, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, c.traces)
 }
 
 // Append queues the one statement that locks the records' keys in sorted order, draws their versions, and writes them.
@@ -125,12 +127,12 @@ func Append(b *pgx.Batch, records []Record, grace time.Duration, strict Strict) 
 	}
 	c := columnsOf(records)
 	if strict.attached {
-		b.Queue(recordAttachedText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation).Query(func(rows pgx.Rows) error {
+		b.Queue(recordAttachedText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation, c.traces).Query(func(rows pgx.Rows) error {
 			return wrap("recording changes", takeRecorded(rows, records))
 		})
 		return
 	}
-	b.Queue(recordText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation).Query(func(rows pgx.Rows) error {
+	b.Queue(recordText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation, c.traces).Query(func(rows pgx.Rows) error {
 		versions, err := collectVersions(rows, nil)
 		if err != nil {
 			return wrap("recording changes", err)
@@ -162,7 +164,7 @@ func takeRecorded(rows pgx.Rows, records []Record) error {
 
 // appendOne is Append of one record.
 func appendOne(b *pgx.Batch, r *Record, grace time.Duration, strict Strict) {
-	b.Queue(oneText, r.Key, string(r.Kind), r.payload(), r.ttl(), r.Allocate, grace, strict.generation).QueryRow(func(row pgx.Row) error {
+	b.Queue(oneText, r.Key, string(r.Kind), r.payload(), r.ttl(), r.Allocate, grace, strict.generation, r.Trace).QueryRow(func(row pgx.Row) error {
 		return wrap("recording changes", row.Scan(&r.Version))
 	})
 }
@@ -179,7 +181,8 @@ func Latest(ctx context.Context, db DB, keys []string) (map[string]int64, error)
 
 // Check returns ErrNoSchema unless the schema is there.
 func Check(ctx context.Context, db DB) error {
-	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.attached WHERE false)`, planned)
+	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.attached WHERE false)
+		AND NOT EXISTS (SELECT trace FROM tidelock.outbox WHERE false)`, planned)
 	if err != nil && strings.Contains(err.Error(), "disabled description cache") {
 		return fmt.Errorf("the pool has description_cache_capacity=0: leave it at its default, for some statements are described once and planned each time: %w", err)
 	}
@@ -208,10 +211,14 @@ type columns struct {
 	payloads [][]byte
 	ttls     []int64
 	allocate []bool
+	traces   []string // nil if no record has one
 }
 
 func columnsOf(records []Record) columns {
 	var c columns
+	if slices.ContainsFunc(records, func(r Record) bool { return r.Trace != "" }) {
+		c.traces = make([]string, 0, len(records))
+	}
 	for _, r := range records {
 		c.versions = append(c.versions, r.Version)
 		c.keys = append(c.keys, r.Key)
@@ -219,6 +226,9 @@ func columnsOf(records []Record) columns {
 		c.payloads = append(c.payloads, r.payload())
 		c.ttls = append(c.ttls, r.ttl())
 		c.allocate = append(c.allocate, r.Allocate)
+		if c.traces != nil {
+			c.traces = append(c.traces, r.Trace)
+		}
 	}
 	return c
 }

@@ -112,7 +112,7 @@ func Read(ctx context.Context, db DB, versions []int64) ([]Record, error) {
 	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Record, error) {
 		var r Record
 		var ttl int64
-		err := row.Scan(&r.Version, &r.Key, &r.Kind, &r.Payload, &ttl, &r.Allocate, &r.Attempts, &r.Superseded)
+		err := row.Scan(&r.Version, &r.Key, &r.Kind, &r.Payload, &ttl, &r.Allocate, &r.Attempts, &r.Superseded, &r.Trace)
 		r.TTL = time.Duration(ttl) * time.Millisecond
 		return r, err
 	})

@@ -9,15 +9,19 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/internal/traces"
 	"github.com/tidelock-cache/tidelock/lease"
 )
 
 // fetch is the flight itself: ticket, version, row, version again, fill, in this order.
 func (r *Raw) fetch(ctx context.Context, f *flight) map[string]landing {
+	ctx, span := r.traceFlight(ctx, f)
+	defer span.End()
 	held := r.cache.Ticket(ctx, f.keys)
 	results := make(map[string]landing, len(f.keys))
 	var missing []string
@@ -56,6 +60,7 @@ func (r *Raw) readRows(ctx context.Context, keys []string, results map[string]la
 	defer r.counts.loading.Add(-1)
 	versions, rows, err := r.readBoth(ctx, keys)
 	if err != nil {
+		traces.Fail(trace.SpanFromContext(ctx), err)
 		maps.Copy(results, failed(keys, err))
 		return false
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
 )
@@ -47,13 +49,16 @@ type flight struct {
 	need    map[string]int64 // by key, the highest version that a caller asks for; guarded by Raw.mu until departure
 	look    bool             // a session or a strict read is aboard, so there must be a second look; likewise guarded
 	settle  bool             // a strict read is aboard, so what is found must be settled; likewise guarded
+	callers []trace.Span     // with traces, those of the calls aboard; likewise guarded
 	landed  chan struct{}
 	results map[string]landing // written before landed is closed
 }
 
 // load returns what the keys hold now, sharing flights with other callers. When ctx ends the flights go on for the others.
 func (r *Raw) load(ctx context.Context, keys []string, asked demand) map[string]landing {
-	aboard, err := r.book(keys, asked)
+	ctx, span := r.trace.Start(ctx, loadSpan)
+	defer span.End()
+	aboard, err := r.book(ctx, keys, asked)
 	if err != nil {
 		return failed(keys, err)
 	}
@@ -73,7 +78,7 @@ func (r *Raw) load(ctx context.Context, keys []string, asked demand) map[string]
 }
 
 // book finds each key a flight that has not departed: one that waits already, or else one new flight for all the others.
-func (r *Raw) book(keys []string, asked demand) (map[string]*flight, error) {
+func (r *Raw) book(ctx context.Context, keys []string, asked demand) (map[string]*flight, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -103,6 +108,7 @@ func (r *Raw) book(keys []string, asked demand) (map[string]*flight, error) {
 		of.waiting.settle = of.waiting.settle || asked.strict
 		aboard[key] = of.waiting
 	}
+	r.boardLocked(ctx, aboard)
 	if len(fresh.keys) > 0 {
 		r.work.Go(func() { r.fly(fresh) })
 	}
@@ -110,7 +116,7 @@ func (r *Raw) book(keys []string, asked demand) (map[string]*flight, error) {
 }
 
 // fly waits for the flights before it and for a free slot, departs, loads, and lands. It is nobody's in particular, so it
-// has a context of its own: a value in a caller's (a transaction, say) must not reach what others are served.
+// has a context of its own: a value in a caller's (a transaction, say) must not reach what others are served. A span may.
 func (r *Raw) fly(f *flight) {
 	for _, before := range f.after {
 		<-before.landed

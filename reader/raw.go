@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/internal/traces"
 	"github.com/tidelock-cache/tidelock/lease"
 )
 
@@ -33,7 +35,7 @@ type Config struct {
 	DB DB
 	// Load reads the rows of these keys from the primary and returns the payload of each that exists. It must see what was committed
 	// before it began: no replica, no other cache, no older snapshot. It serves several callers at once, so its context bears
-	// none of their values; it must end with that context, for it holds one of the Loads. Required.
+	// none of their values, but for the span of the load; it must end with that context, for it holds one of the Loads. Required.
 	Load func(ctx context.Context, keys []string) (map[string][]byte, error)
 	// TTL is the time to live of what is filled, less up to a tenth by chance. Default 1 h.
 	TTL time.Duration
@@ -48,6 +50,8 @@ type Config struct {
 	Leases *lease.Client
 	// SettleTimeout bounds how long a read with Strict that came from Postgres waits until nobody is served anything older. Default 5 s.
 	SettleTimeout time.Duration
+	// Traces makes the spans of reads that the cache could not answer. nil means no spans.
+	Traces trace.TracerProvider
 	// Log receives what goes wrong in the background. nil means no logs.
 	Log *zap.Logger
 }
@@ -101,6 +105,7 @@ type Raw struct {
 	cache *cache.Cache
 	slots *semaphore.Weighted
 	log   *zap.Logger
+	trace *traces.Tracer
 
 	counts counts
 
@@ -115,7 +120,7 @@ func NewRaw(cfg Config) (*Raw, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	r := &Raw{cfg: cfg, cache: cfg.Cache, log: cfg.Log, slots: semaphore.NewWeighted(int64(cfg.loads())), flights: make(map[string]*flights)}
+	r := &Raw{cfg: cfg, cache: cfg.Cache, log: cfg.Log, trace: traces.New(cfg.Traces, "reader"), slots: semaphore.NewWeighted(int64(cfg.loads())), flights: make(map[string]*flights)}
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}

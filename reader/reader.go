@@ -12,7 +12,7 @@ import (
 type Source[T any] struct {
 	// Load reads the rows of these keys from the primary and returns the value of each that exists. It must see what was committed
 	// before it began: no replica, no other cache, no older snapshot. It serves several callers at once, so its context bears
-	// none of their values; it must end with that context, for it holds one of Config.Loads. Required.
+	// none of their values, but for the span of the load; it must end with that context, for it holds one of Config.Loads. Required.
 	Load func(ctx context.Context, keys []string) (map[string]T, error)
 	// Codec turns values into payloads. Default JSON.
 	Codec Codec[T]

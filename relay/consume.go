@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/internal/traces"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -63,12 +64,14 @@ func (r *Relay) consumeOnce(ctx context.Context, consumer *jetstream.Consumer) (
 }
 
 // handle settles one chunk and acknowledges it. After an error it does not: the chunk comes again, or its records do.
-func (r *Relay) handle(ctx context.Context, message jetstream.Msg) error {
+func (r *Relay) handle(ctx context.Context, message jetstream.Msg) (err error) {
 	claims, err := decodeChunk(message.Data())
 	if err != nil {
 		r.log.Warn("malformed_chunk", zap.Error(err))
 		return message.Term()
 	}
+	ctx, span := r.traceProcess(ctx, message, len(claims))
+	defer func() { traces.End(span, err) }()
 	bounded, cancel := bounded(ctx, r.cfg.lease())
 	defer cancel()
 	if err := r.settle(bounded, claims); err != nil {
@@ -99,7 +102,10 @@ func (r *Relay) settle(ctx context.Context, claims []outbox.Claim) error {
 		tickets = r.tickets(ctx, claims)
 	}
 	r.load(ctx, claims, records)
-	return r.close(ctx, records, r.cfg.Cache.Apply(ctx, changes(records, tickets)...))
+	spans := r.traceRecords(ctx, records)
+	replies := r.cfg.Cache.Apply(ctx, changes(records, tickets)...)
+	tell(spans, replies)
+	return r.close(ctx, records, replies)
 }
 
 func (r *Relay) tickets(ctx context.Context, claims []outbox.Claim) map[string]cache.Held {

@@ -96,7 +96,7 @@ func (r *Relay) hand(ctx context.Context, taken outbox.Taken) error {
 	r.superseded.Add(max(0, int64(taken.Seen-len(taken.Claims)))) // some claims were not among those seen: they came in the place of superseded ones
 	pieces := chunks(r.wanted(taken.Claims), r.cfg.chunkRecords(), r.cfg.chunkBytes())
 	for i, piece := range pieces {
-		if err := r.publish(ctx, encodeChunk(piece)); err != nil {
+		if err := r.publish(ctx, piece); err != nil {
 			for _, rest := range pieces[i:] {
 				r.release(ctx, versionsOf(rest), 0)
 			}

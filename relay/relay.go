@@ -13,9 +13,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/traces"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/verify"
 )
@@ -62,6 +64,8 @@ type Config struct {
 	// Load returns, by their keys, the values of those of the keys that have a row, read from the primary after it was called. It gives the changes of attached
 	// tables (outbox.Attach) their values. What it does not return is invalidated, and so are all if it fails; nil does that always.
 	Load func(ctx context.Context, keys []string) (map[string][]byte, error)
+	// Traces makes the spans of chunks, and of records that bear a trace. nil means no spans.
+	Traces trace.TracerProvider
 	// Log receives what goes wrong. nil means no logs.
 	Log *zap.Logger
 }
@@ -130,6 +134,8 @@ type Relay struct {
 	js  jetstream.JetStream
 	log *zap.Logger
 
+	trace *traces.Tracer
+
 	guarding atomic.Pointer[trust] // what it would let others believe as the guardian; nil before and after Run
 	granted  granted
 	freed    chan struct{} // a consumer is done with a chunk
@@ -152,7 +158,7 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing JetStream: %w", err)
 	}
-	r := &Relay{cfg: cfg, js: js, log: cfg.Log, freed: make(chan struct{}, 1)}
+	r := &Relay{cfg: cfg, js: js, log: cfg.Log, trace: traces.New(cfg.Traces, "relay"), freed: make(chan struct{}, 1)}
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}

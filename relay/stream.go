@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tidelock-cache/tidelock/internal/traces"
+	"github.com/tidelock-cache/tidelock/outbox"
 )
 
 // consumerName is the one durable consumer that all relays share.
@@ -63,13 +67,16 @@ func (r *Relay) room(ctx context.Context) (int, error) {
 }
 
 // publish hands one chunk to the stream. No message id: a chunk that is published again is not a duplicate to be swallowed.
-func (r *Relay) publish(ctx context.Context, data []byte) error {
+func (r *Relay) publish(ctx context.Context, claims []outbox.Claim) (err error) {
+	message := &nats.Msg{Subject: r.cfg.stream(), Data: encodeChunk(claims)}
+	ctx, span := r.traceSend(ctx, message, len(claims))
+	defer func() { traces.End(span, err) }()
 	if !r.cfg.NATS.IsConnected() {
 		return errNATSDown
 	}
 	ctx, cancel := bounded(ctx, natsTimeout)
 	defer cancel()
-	_, err := r.js.Publish(ctx, r.cfg.stream(), data)
+	_, err = r.js.PublishMsg(ctx, message)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
@@ -41,6 +42,8 @@ type Config struct {
 	KeepRequests time.Duration
 	// PublicDocs shows /docs and /openapi.json to whoever asks. Default: to clients.
 	PublicDocs bool
+	// Traces makes the spans of requests, and of what is done for them; they go on with the trace of a request's traceparent. nil means no spans.
+	Traces trace.TracerProvider
 	// Log receives what goes wrong, and a line for each request at the level of debugging. nil means no logs.
 	Log *zap.Logger
 }

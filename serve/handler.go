@@ -14,8 +14,10 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
+	"github.com/tidelock-cache/tidelock/internal/traces"
 	"github.com/tidelock-cache/tidelock/serve/entity"
 )
 
@@ -26,6 +28,7 @@ type request struct {
 	client *entity.Client
 	route  string // for the log: no key of a row
 	body   []byte
+	span   trace.Span
 }
 
 // response is what it answers.
@@ -40,13 +43,14 @@ const requestIDHeader = "X-Request-Id"
 // ServeHTTP answers one request. A panic becomes a problem.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	q := &request{Request: r, id: requestID(r), route: "none"}
+	q := &request{Request: r, id: requestID(r), route: "none", span: traces.None}
 	answer, err := s.answer(w, q)
 	if err != nil {
 		p := problemOf(err)
 		s.logProblem(q, p)
 		answer = p.response(q.id)
 	}
+	answered(q.span, answer.status, err)
 	answer.header.Set(requestIDHeader, q.id)
 	s.send(w, r, answer)
 	s.log.Debug("request", zap.String("request_id", q.id), zap.String("method", r.Method), zap.String("route", q.route), zap.Int("status", answer.status),
@@ -101,6 +105,7 @@ func (s *Server) answer(w http.ResponseWriter, q *request) (answer *response, er
 	if strings.HasSuffix(q.route, "z") {
 		return handle(q)
 	}
+	s.traceRequest(q)
 	if !s.places.TryAcquire(1) {
 		return nil, overloaded.because("%d requests are under way", s.cfg.concurrent()).with("Retry-After", "1")
 	}

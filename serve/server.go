@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/tidelock-cache/tidelock/internal/traces"
 	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/reader"
@@ -20,6 +21,7 @@ import (
 type Server struct {
 	cfg      Config
 	log      *zap.Logger
+	trace    *traces.Tracer
 	entities map[string]*served
 	order    []string // the entities' names, as declared
 	onWrite  *writer.Writer
@@ -50,7 +52,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := checkSchema(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, entities: make(map[string]*served), places: semaphore.NewWeighted(int64(cfg.concurrent())), clients: newClients(cfg)}
+	s := &Server{cfg: cfg, log: cfg.Log, trace: traces.New(cfg.Traces, "serve"), entities: make(map[string]*served), places: semaphore.NewWeighted(int64(cfg.concurrent())), clients: newClients(cfg)}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
@@ -72,7 +74,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 func (s *Server) open(ctx context.Context, entities []*entity.Entity) error {
 	for _, e := range entities {
 		r, err := reader.NewRaw(reader.Config{
-			Cache: s.cfg.Cache, DB: s.cfg.DB, TTL: e.TTL, AbsentTTL: e.AbsentTTL, Leases: s.cfg.Leases, LoadTimeout: min(s.cfg.timeout(), loadTimeout), Log: s.cfg.Log,
+			Cache: s.cfg.Cache, DB: s.cfg.DB, TTL: e.TTL, AbsentTTL: e.AbsentTTL, Leases: s.cfg.Leases, LoadTimeout: min(s.cfg.timeout(), loadTimeout), Traces: s.cfg.Traces, Log: s.cfg.Log,
 			Load: func(ctx context.Context, keys []string) (map[string][]byte, error) {
 				return e.Load(ctx, s.cfg.DB, keys)
 			},
@@ -87,7 +89,7 @@ func (s *Server) open(ctx context.Context, entities []*entity.Entity) error {
 		}
 	}
 	for at, allocate := range map[**writer.Writer]writer.Allocation{&s.onWrite: writer.AllocateOnWrite, &s.onRead: writer.AllocateOnRead} {
-		w, err := writer.New(ctx, writer.Config{DB: s.cfg.DB, Cache: s.cfg.Cache, NATS: s.cfg.NATS, Leases: s.cfg.Leases, Allocate: allocate, Log: s.cfg.Log})
+		w, err := writer.New(ctx, writer.Config{DB: s.cfg.DB, Cache: s.cfg.Cache, NATS: s.cfg.NATS, Leases: s.cfg.Leases, Allocate: allocate, Traces: s.cfg.Traces, Log: s.cfg.Log})
 		if err != nil {
 			return err
 		}

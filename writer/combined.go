@@ -120,6 +120,7 @@ func (w *Writer) combinedBatch(group []*queued, combined []*outbox.Combined, str
 	b.Queue("set local lock_timeout = '100ms'")
 	for i, q := range group {
 		q.record = w.records([]Change{{Key: q.put.Key, Kind: q.put.Kind, TTL: q.put.TTL}})[0]
+		q.record.Trace = w.traceparent(q.ctx)
 		combined[i].Queue(&b, q.put.Args, q.record, w.cache.PayloadMax(), w.cfg.grace(), strict)
 	}
 	b.Queue("commit")

@@ -11,8 +11,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/traces"
 	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
@@ -53,10 +55,10 @@ func (w *Writer) commitGroup(group []*queued) {
 			return
 		}
 		alone := len(group) == 1
-		failed, err := w.run(group, false)
+		ctx, failed, err := w.run(group, false)
 		switch {
 		case err == nil:
-			w.finish(group)
+			w.finish(ctx, group)
 			return
 		case alone && lockTimeout(err):
 			w.work.Go(func() { w.commitWaiting(group[0]) })
@@ -107,10 +109,11 @@ func (w *Writer) commitAlone(q *queued, slots chan struct{}, patient bool) error
 	if len(one) == 0 {
 		return nil
 	}
-	if _, err := w.run(one, patient); err != nil {
+	ctx, _, err := w.run(one, patient)
+	if err != nil {
 		return err
 	}
-	w.finish(one)
+	w.finish(ctx, one)
 	return nil
 }
 
@@ -131,12 +134,13 @@ func failAll(group []*queued, err error) {
 	}
 }
 
-// finish settles a committed group while the committer goes on with the next.
-func (w *Writer) finish(group []*queued) {
+// finish settles a committed group, in the context that run gave it, while the committer goes on with the next.
+func (w *Writer) finish(ctx context.Context, group []*queued) {
 	w.work.Go(func() {
+		defer trace.SpanFromContext(ctx).End()
 		w.counts.groups.Observe(float64(len(group)))
 		records, of := distinct(group)
-		result, open := w.settle(context.Background(), committed{records, group[0].strict})
+		result, open := w.settle(ctx, committed{records, group[0].strict})
 		waiting := slices.DeleteFunc(group, func(q *queued) bool {
 			q.result = Result{Keys: []KeyResult{result.Keys[of[q.put.Key]]}, Payload: q.record.Payload}
 			settled := !slices.ContainsFunc(open, func(v lease.Version) bool { return v.Key == q.put.Key })
@@ -145,7 +149,7 @@ func (w *Writer) finish(group []*queued) {
 			}
 			return settled
 		})
-		err := w.close(context.Background(), open)
+		err := w.close(ctx, open)
 		for _, q := range waiting {
 			if err != nil {
 				q.err = &UnsettledError{Result: q.result, Err: err}
@@ -171,18 +175,24 @@ func distinct(group []*queued) ([]outbox.Record, map[string]int) {
 }
 
 // run commits the group in one transaction, again while Postgres ends it for the sake of others. A patient one waits for locks as
-// long as it may take. On an error it names the Put whose statement failed, nil if it cannot tell.
-func (w *Writer) run(group []*queued, patient bool) (failed *queued, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.commitTimeout())
+// long as it may take. On an error it names the Put whose statement failed, nil if it cannot tell; else the group's span goes on in ctx.
+func (w *Writer) run(group []*queued, patient bool) (ctx context.Context, failed *queued, err error) {
+	ctx, span := w.traceGroup(group)
+	bounded, cancel := context.WithTimeout(ctx, w.cfg.commitTimeout())
 	defer cancel()
-	err = w.retry(ctx, func() error {
-		failed, err = w.runOnce(ctx, group, patient)
+	err = w.retry(bounded, func() error {
+		failed, err = w.runOnce(bounded, group, patient)
 		return err
 	})
-	return failed, err
+	if err != nil {
+		traces.End(span, err)
+	}
+	return ctx, failed, err
 }
 
-func (w *Writer) runOnce(ctx context.Context, group []*queued, patient bool) (*queued, error) {
+func (w *Writer) runOnce(ctx context.Context, group []*queued, patient bool) (failed *queued, err error) {
+	ctx, span := w.trace.Start(ctx, commitSpan)
+	defer func() { traces.End(span, err) }()
 	conn, err := w.db.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to postgres: %w", err)
@@ -302,6 +312,7 @@ func (w *Writer) take(q *queued, rows pgx.Rows) error {
 		return err
 	}
 	q.record = w.records([]Change{{Key: q.put.Key, Kind: q.put.Kind, Payload: payload, TTL: q.put.TTL}})[0]
+	q.record.Trace = w.traceparent(q.ctx)
 	return nil
 }
 

@@ -45,7 +45,9 @@ type queued struct {
 // It costs its caller nothing to be in company but this: when ctx ends while the group is under way, Put returns at once
 // with ErrUnknown. Errors are otherwise as for Write, and ErrOneRow, ErrPayloadColumn or a *cache.PayloadError for a
 // statement that does not return what it must.
-func (w *Writer) Put(ctx context.Context, put Put) (Result, error) {
+func (w *Writer) Put(ctx context.Context, put Put) (result Result, err error) {
+	ctx, span := w.trace.Start(ctx, putSpan)
+	defer func() { ended(span, result, err) }()
 	leave, err := w.enter()
 	if err != nil {
 		return Result{}, err

@@ -15,7 +15,7 @@ import (
 // It returns which of the strict keys' versions are still open.
 func (w *Writer) settle(ctx context.Context, c committed) (Result, []lease.Version) {
 	records := c.records
-	ctx = context.WithoutCancel(ctx)
+	ctx, span := w.trace.Start(context.WithoutCancel(ctx), applySpan)
 	changes := make([]cache.Change, len(records))
 	for i, r := range records {
 		changes[i] = cache.Change{Key: r.Key, Version: r.Version, Kind: kinds[r.Kind], Payload: r.Payload, TTL: r.TTL, Allocate: r.Allocate}
@@ -29,6 +29,7 @@ func (w *Writer) settle(ctx context.Context, c committed) (Result, []lease.Versi
 		w.settler.add(r.Key, r.Version, replies[i])
 	}
 	w.counts.applied(result, began)
+	ended(span, result, nil)
 	return result, w.open(c, replies)
 }
 

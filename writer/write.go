@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tidelock-cache/tidelock/internal/mutant"
+	"github.com/tidelock-cache/tidelock/internal/traces"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -50,7 +51,9 @@ func (tx *Tx) Rollback(context.Context) error { return ErrOwnTx }
 // The changes named here are checked before the transaction begins. The error is do's, Postgres's, or ErrUnknown; with any other
 // error than ErrUnknown, or *UnsettledError for a strict key, nothing is committed. A cache that is down is no error: see Result.Deferred. The end of ctx ends
 // the write up to its COMMIT; after it, it ends no more than the wait that a strict key may need.
-func (w *Writer) Write(ctx context.Context, do func(ctx context.Context, tx *Tx) error, changes ...Change) (Result, error) {
+func (w *Writer) Write(ctx context.Context, do func(ctx context.Context, tx *Tx) error, changes ...Change) (result Result, err error) {
+	traced, span := w.trace.Start(ctx, writeSpan)
+	defer func() { ended(span, result, err) }()
 	leave, err := w.enter()
 	if err != nil {
 		return Result{}, err
@@ -60,16 +63,16 @@ func (w *Writer) Write(ctx context.Context, do func(ctx context.Context, tx *Tx)
 		return Result{}, err
 	}
 	var done committed
-	err = w.retry(ctx, func() error {
+	err = w.retry(traced, func() error {
 		var err error
-		done, err = w.commit(ctx, do, changes)
+		done, err = w.commit(traced, do, changes)
 		return err
 	})
 	if w.counts.ended(err) != nil {
 		return Result{}, err
 	}
-	result, open := w.settle(ctx, done)
-	return w.acknowledge(ctx, result, open)
+	result, open := w.settle(traced, done)
+	return w.acknowledge(traced, result, open)
 }
 
 // retry runs a transaction again, after a growing pause, while Postgres ends it for the sake of others, or because the strict prefixes have changed.
@@ -93,6 +96,8 @@ func (w *Writer) retry(ctx context.Context, run func() error) error {
 
 // commit runs one attempt and returns what it committed.
 func (w *Writer) commit(ctx context.Context, do func(context.Context, *Tx) error, changes []Change) (done committed, err error) {
+	ctx, span := w.trace.Start(ctx, commitSpan)
+	defer func() { traces.End(span, err) }()
 	conn, err := w.db.Acquire(ctx)
 	if err != nil {
 		return done, fmt.Errorf("connecting to postgres: %w", err)
@@ -135,6 +140,7 @@ func rollback(ctx context.Context, conn *pgxpool.Conn) {
 // record queues the statements that write the records; when a payload has to be computed it takes the locks first.
 func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx.Batch) (committed, error) {
 	records, strict := w.records(changes), *w.strict.Load()
+	w.sign(ctx, records)
 	done := committed{records, strict}
 	if len(records) == 0 {
 		return done, nil

@@ -10,9 +10,11 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/traces"
 	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
@@ -52,6 +54,8 @@ type Config struct {
 	Committers int
 	// GroupMax is the most Puts that share a transaction. Default 128.
 	GroupMax int
+	// Traces makes the spans of writes, and has records bear them, so that a relay's belong to the same trace. nil means no spans.
+	Traces trace.TracerProvider
 	// Log receives what goes wrong in the background. nil means no logs.
 	Log *zap.Logger
 }
@@ -98,6 +102,7 @@ type Writer struct {
 	db      *pgxpool.Pool
 	cache   *cache.Cache
 	log     *zap.Logger
+	trace   *traces.Tracer
 	settler *settler
 	counts  counts
 	strict  atomic.Pointer[outbox.Strict] // which keys are; Postgres refuses what is out of date
@@ -124,7 +129,7 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 	if err := outbox.Check(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	w := &Writer{counts: newCounts(), cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, puts: make(chan *queued), forms: forms{of: make(map[form]*outbox.Combined)}, stop: make(chan struct{}), behind: make(chan struct{}, 1),
+	w := &Writer{counts: newCounts(), cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, trace: traces.New(cfg.Traces, "writer"), puts: make(chan *queued), forms: forms{of: make(map[form]*outbox.Combined)}, stop: make(chan struct{}), behind: make(chan struct{}, 1),
 		alone: make(chan struct{}, cfg.committers()), waiting: make(chan struct{}, cfg.committers())}
 	if w.log == nil {
 		w.log = zap.NewNop()

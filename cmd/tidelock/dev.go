@@ -75,7 +75,7 @@ func (c devCmd) Run(ctx context.Context, s *Settings) (err error) {
 	if _, err := migrations.Up(ctx, servers.Postgres.URL()); err != nil {
 		return err
 	}
-	local := Settings{LogFormat: s.LogFormat, LogLevel: s.LogLevel,
+	local := Settings{LogFormat: s.LogFormat, LogLevel: s.LogLevel, OTLPEndpoint: s.OTLPEndpoint,
 		DatabaseURL: servers.Postgres.URL(), ValkeyURL: servers.Valkey.URL(), NATSURL: servers.NATS.URL()}
 	r := &relayCmd{Stream: "TIDELOCK", AuditRate: 500, Listen: c.Listen, listening: func(addr string) {
 		page := "http://" + addr + "/"

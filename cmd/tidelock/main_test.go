@@ -81,6 +81,8 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		"down unsaid":      {[]string{db}, []string{"migrate", "down"}, "--yes"},
 		"log level":        {nil, []string{"outbox", "--log-level", "loud"}, "--log-level"},
 		"short token":      {[]string{db, valkey}, []string{"relay", "--nats-url", "nats://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin-token-file", short}, "--admin-token-file"},
+		"collector":        {[]string{db, valkey}, []string{"relay", "--otlp-endpoint", "collector:4318"}, "--otlp-endpoint"},
+		"protocol":         {[]string{db, valkey, "OTEL_EXPORTER_OTLP_PROTOCOL=smoke"}, []string{"relay", "--otlp-endpoint", "http://collector:4318"}, "OTEL_EXPORTER_OTLP_PROTOCOL"},
 		"dev for all":      {nil, []string{"dev", "--listen", "0.0.0.0:0"}, "--listen"},
 		"demo size":        {nil, []string{"demo", "--flights", "1"}, "--flights"},
 	} {
@@ -102,13 +104,14 @@ func TestMigrateUpDownStatus(t *testing.T) {
 	env := []string{"TIDELOCK_DATABASE_URL=" + stacktest.Database(t)}
 	for _, step := range []struct{ args, want string }{
 		{"migrate status", "not applied"},
-		{"migrate up", "applied 7 migrations"},
+		{"migrate up", "applied 8 migrations"},
 		{"migrate up", "applied 0 migrations"},
 		{"migrate status", "applied 20"},
 		{"outbox", "pending    0"},
 		{"strict", "no prefix is strict"},
 		{"migrate down --yes", "took back migration 8"},
 		{"migrate down --yes", "took back migration 7"},
+		{"migrate down --yes", "took back migration 6"},
 		{"migrate down --yes", "took back migration 5"},
 		{"migrate down --yes", "took back migration 4"},
 		{"migrate down --yes", "took back migration 3"},

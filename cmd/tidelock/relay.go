@@ -46,12 +46,17 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer func() { _ = log.Sync() }()
-	db, err := s.database(ctx, int32(c.Consumers)+8)
+	traces, err := s.traces(ctx, "tidelock-relay", log)
+	if err != nil {
+		return err
+	}
+	defer traces.Close()
+	db, err := s.database(ctx, int32(c.Consumers)+8, traces.Postgres)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	cache, err := s.cache(ctx, relayTimeout, log)
+	cache, err := s.cache(ctx, relayTimeout, log, traces.Valkey)
 	if err != nil {
 		return err
 	}
@@ -62,7 +67,7 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 	}
 	defer conn.Close()
 	r, err := relay.New(relay.Config{DB: db, Cache: cache, NATS: conn, Stream: c.Stream, Consumers: c.Consumers, Lease: c.Lease, KeepVersions: c.KeepVersions,
-		AuditRate: orNone(c.AuditRate), Log: log})
+		AuditRate: orNone(c.AuditRate), Traces: traces.Provider(), Log: log})
 	if err != nil {
 		return err
 	}

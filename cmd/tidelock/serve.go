@@ -41,7 +41,12 @@ func (c *serveCmd) Run(ctx context.Context, s *Settings) error {
 	if err != nil {
 		return err
 	}
-	db, err := s.database(ctx, c.DatabaseConns, entity.Tune)
+	traces, err := s.traces(ctx, "tidelock-serve", log)
+	if err != nil {
+		return err
+	}
+	defer traces.Close()
+	db, err := s.database(ctx, c.DatabaseConns, entity.Tune, traces.Postgres)
 	if err != nil {
 		return err
 	}
@@ -50,13 +55,13 @@ func (c *serveCmd) Run(ctx context.Context, s *Settings) error {
 		_, err := file.Check(ctx, db)
 		return err
 	}
-	cache, err := s.cache(ctx, 0, log)
+	cache, err := s.cache(ctx, 0, log, traces.Valkey)
 	if err != nil {
 		return err
 	}
 	defer cache.Close()
 	cfg := serve.Config{DB: db, Cache: cache, File: file, BodyMax: c.BodyMax, Timeout: c.Timeout, Concurrent: c.Concurrent, Rate: c.Rate, BatchMax: c.BatchMax,
-		KeepRequests: c.KeepRequests, PublicDocs: c.PublicDocs, Log: log}
+		KeepRequests: c.KeepRequests, PublicDocs: c.PublicDocs, Traces: traces.Provider(), Log: log}
 	if s.NATSURL != "" {
 		conn, err := s.nats(log)
 		if err != nil {

@@ -21,17 +21,19 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/telemetry"
 )
 
 // Settings are where the servers are and how to log.
 type Settings struct {
-	DatabaseURL string `help:"Postgres, the primary: postgres://user:password@host:port/database" placeholder:"URL" env:"TIDELOCK_DATABASE_URL"`
-	ValkeyURL   string `help:"Valkey: valkey://user:password@host:port, valkeys:// or rediss:// with TLS; ?master_set=NAME for Sentinel, &addr=host:port for more nodes" placeholder:"URL" env:"TIDELOCK_VALKEY_URL"`
-	ValkeyCA    string `help:"Trust the certificates in this PEM file when connecting to Valkey." placeholder:"FILE" env:"TIDELOCK_VALKEY_CA" type:"existingfile"`
-	NATSURL     string `name:"nats-url" help:"NATS with JetStream: nats://user:password@host:port, several with commas; tls:// with TLS" placeholder:"URL" env:"TIDELOCK_NATS_URL"`
-	NATSCreds   string `name:"nats-creds" help:"NATS credentials file." placeholder:"FILE" env:"TIDELOCK_NATS_CREDS" type:"existingfile"`
-	LogFormat   string `help:"Format of logs: console or json." enum:"console,json" default:"console" env:"TIDELOCK_LOG_FORMAT"`
-	LogLevel    string `help:"Lowest level logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"TIDELOCK_LOG_LEVEL"`
+	DatabaseURL  string `help:"Postgres, the primary: postgres://user:password@host:port/database" placeholder:"URL" env:"TIDELOCK_DATABASE_URL"`
+	ValkeyURL    string `help:"Valkey: valkey://user:password@host:port, valkeys:// or rediss:// with TLS; ?master_set=NAME for Sentinel, &addr=host:port for more nodes" placeholder:"URL" env:"TIDELOCK_VALKEY_URL"`
+	ValkeyCA     string `help:"Trust the certificates in this PEM file when connecting to Valkey." placeholder:"FILE" env:"TIDELOCK_VALKEY_CA" type:"existingfile"`
+	NATSURL      string `name:"nats-url" help:"NATS with JetStream: nats://user:password@host:port, several with commas; tls:// with TLS" placeholder:"URL" env:"TIDELOCK_NATS_URL"`
+	NATSCreds    string `name:"nats-creds" help:"NATS credentials file." placeholder:"FILE" env:"TIDELOCK_NATS_CREDS" type:"existingfile"`
+	OTLPEndpoint string `name:"otlp-endpoint" help:"Send traces to this OpenTelemetry collector: http://host:4318. OTEL_* variables set the rest: see docs/operations.md. Default: none." placeholder:"URL" env:"TIDELOCK_OTLP_ENDPOINT,OTEL_EXPORTER_OTLP_ENDPOINT"`
+	LogFormat    string `help:"Format of logs: console or json." enum:"console,json" default:"console" env:"TIDELOCK_LOG_FORMAT"`
+	LogLevel     string `help:"Lowest level logged: debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"TIDELOCK_LOG_LEVEL"`
 }
 
 // settingsFile reads the configuration file. A key that no flag has is an error: a misspelt setting must not pass for its default.
@@ -83,6 +85,18 @@ func (s *Settings) logger() (*zap.Logger, error) {
 	return cfg.Build()
 }
 
+// traces begins to send the traces of a service; nil, which makes none, if they are not asked for.
+func (s *Settings) traces(ctx context.Context, service string, log *zap.Logger) (*telemetry.Traces, error) {
+	if s.OTLPEndpoint == "" {
+		return nil, nil
+	}
+	t, err := telemetry.Start(ctx, telemetry.Config{Endpoint: s.OTLPEndpoint, Service: service, Version: version(), Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("--otlp-endpoint: %w", err)
+	}
+	return t, nil
+}
+
 func missing(what, flag, env string) error {
 	return fmt.Errorf("%s is not set: give --%s or %s", what, flag, env)
 }
@@ -108,8 +122,8 @@ func (s *Settings) database(ctx context.Context, conns int32, tune ...func(*pgxp
 	return pool, nil
 }
 
-// cache connects to Valkey, which may be down.
-func (s *Settings) cache(ctx context.Context, timeout time.Duration, log *zap.Logger) (*cache.Cache, error) {
+// cache connects to Valkey, which may be down; tune may change its settings.
+func (s *Settings) cache(ctx context.Context, timeout time.Duration, log *zap.Logger, tune ...func(*cache.Config)) (*cache.Cache, error) {
 	if s.ValkeyURL == "" {
 		return nil, missing("Valkey", "valkey-url", "TIDELOCK_VALKEY_URL")
 	}
@@ -117,7 +131,7 @@ func (s *Settings) cache(ctx context.Context, timeout time.Duration, log *zap.Lo
 	if err != nil {
 		return nil, err
 	}
-	return cache.New(ctx, cache.Config{URL: s.ValkeyURL, Timeout: timeout, Log: log, Tune: func(o *valkey.ClientOption) {
+	cfg := cache.Config{URL: s.ValkeyURL, Timeout: timeout, Log: log, Tune: func(o *valkey.ClientOption) {
 		if roots == nil {
 			return
 		}
@@ -125,7 +139,11 @@ func (s *Settings) cache(ctx context.Context, timeout time.Duration, log *zap.Lo
 			o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
 		o.TLSConfig.RootCAs = roots
-	}})
+	}}
+	for _, f := range tune {
+		f(&cfg)
+	}
+	return cache.New(ctx, cfg)
 }
 
 func (s *Settings) valkeyRoots() (*x509.CertPool, error) {

@@ -33,6 +33,7 @@ image: {repository: registry.example/tidelock, tag: v1.2.3}
 imagePullSecrets: [{name: registry}]
 valkeyCA: {name: valkey-ca}
 natsCreds: {name: nats}
+otlpEndpoint: http://collector:4318
 env: [{name: TIDELOCK_LOG_LEVEL, value: warn}]
 migrate: {secret: {name: owner}}
 relay: {args: [--audit-rate=1000], podAnnotations: {a: b}, nodeSelector: {c: d}, tolerations: [{key: e, operator: Exists}]}
@@ -48,6 +49,7 @@ networkPolicy:
 // bad are values that it must refuse, and a word of the reason.
 var bad = []struct{ name, values, reason string }{
 	{"a misspelt value", `relay: {replica: 3}`, "replica"},
+	{"a collector that is no URL", `otlpEndpoint: "collector:4318"`, "otlpEndpoint"},
 	{"a password among the values", `secret: {databaseURL: "postgres://u:p@h/d"}`, "databaseURL"},
 	{"a policy that lets all scrape", `networkPolicy: {monitoring: []}`, "monitoring"},
 	{"an API without entities", `serve: {enabled: true}`, "entities"},

@@ -21,7 +21,7 @@ var settings = sync.OnceValues(func() (map[string]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, m := range regexp.MustCompile(`env:"(TIDELOCK_[A-Z_]+)"`).FindAllStringSubmatch(string(text), -1) {
+		for _, m := range regexp.MustCompile(`env:"(TIDELOCK_[A-Z_]+)[",]`).FindAllStringSubmatch(string(text), -1) {
 			names[m[1]] = true
 		}
 	}

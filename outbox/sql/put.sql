@@ -1,7 +1,7 @@
 -- one.sql around the statement that changes the row and returns the payload, so that both take one round trip: <put> with its own parameters. The version is drawn
 -- once it has been run, and so its row been locked. It fails with TL003 unless that has returned one row, with a payload within the limit.
 -- <key> the key, <kind> the kind, <payload> the payload as bytea, <ttl> the TTL in ms, <allocate>, <grace> the grace, <generation> that of the strict prefixes,
--- <limit> the most bytes of a payload.
+-- <limit> the most bytes of a payload, <trace> the trace or ''.
 WITH put (payload) AS (
 {put}
 ), one AS MATERIALIZED (
@@ -22,6 +22,6 @@ WITH put (payload) AS (
     ON CONFLICT (key) DO UPDATE SET version = nextval('tidelock.version_seq'), xid = excluded.xid
     RETURNING version
 )
-INSERT INTO tidelock.outbox (version, key, kind, payload, ttl_ms, allocate, due_at)
-SELECT version, {key}::text, {kind}, one.payload, {ttl}::bigint, {allocate}::boolean, clock_timestamp() + {grace}::interval FROM locked, one
+INSERT INTO tidelock.outbox (version, key, kind, payload, ttl_ms, allocate, due_at, trace)
+SELECT version, {key}::text, {kind}, one.payload, {ttl}::bigint, {allocate}::boolean, clock_timestamp() + {grace}::interval, nullif({trace}::text, '') FROM locked, one
 RETURNING version, payload

@@ -1,5 +1,5 @@
 -- record.sql where tables are attached: the records that triggers have written for the same keys are taken away. What has changed again since the first of them was
--- written may not be what its payload says, and is invalidated. $1 to $7 as there.
+-- written may not be what its payload says, and is invalidated. $1 to $8 as there.
 WITH me AS MATERIALIZED (
     SELECT x.xid,
            CASE WHEN current_setting('synchronous_commit') = 'off'
@@ -8,8 +8,8 @@ WITH me AS MATERIALIZED (
                 THEN tidelock.strict_changed() END AS agreed
     FROM (SELECT pg_current_xact_id() AS xid OFFSET 0) x
 ), change AS MATERIALIZED (
-    SELECT c.key, CASE WHEN b.again THEN 'invalidate' ELSE c.kind END AS kind, CASE WHEN b.again THEN NULL ELSE c.payload END AS payload, c.ttl_ms, c.allocate
-    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::boolean[]) AS c (key, kind, payload, ttl_ms, allocate)
+    SELECT c.key, CASE WHEN b.again THEN 'invalidate' ELSE c.kind END AS kind, CASE WHEN b.again THEN NULL ELSE c.payload END AS payload, c.ttl_ms, c.allocate, c.trace
+    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::boolean[], $8::text[]) AS c (key, kind, payload, ttl_ms, allocate, trace)
     LEFT JOIN tidelock.take_behind($1::text[]) AS b ON b.key = c.key
 ), locked AS (
     INSERT INTO tidelock.versions AS v (key, version, xid)
@@ -19,7 +19,7 @@ WITH me AS MATERIALIZED (
     ON CONFLICT (key) DO UPDATE SET version = nextval('tidelock.version_seq'), xid = excluded.xid
     RETURNING key, version
 )
-INSERT INTO tidelock.outbox (version, key, kind, payload, ttl_ms, allocate, due_at)
-SELECT locked.version, change.key, kind, payload, ttl_ms, allocate, clock_timestamp() + $6::interval
+INSERT INTO tidelock.outbox (version, key, kind, payload, ttl_ms, allocate, due_at, trace)
+SELECT locked.version, change.key, kind, payload, ttl_ms, allocate, clock_timestamp() + $6::interval, nullif(trace, '')
 FROM locked JOIN change ON change.key = locked.key COLLATE "C"
 RETURNING key, version, kind

@@ -57,6 +57,9 @@ securityContext:
 - { name: TIDELOCK_NATS_CREDS, value: /etc/tidelock/nats/{{ .Values.natsCreds.key }} }
 {{- end }}
 - { name: TIDELOCK_LOG_FORMAT, value: {{ .Values.logFormat }} }
+{{- with .Values.otlpEndpoint }}
+- { name: TIDELOCK_OTLP_ENDPOINT, value: {{ . | quote }} }
+{{- end }}
 {{- with .Values.env }}
 {{ toYaml . }}
 {{- end }}
