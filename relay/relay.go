@@ -57,6 +57,9 @@ type Config struct {
 	// AuditRate is how many keys a second the guardian compares with Postgres in the background, again and again: see package verify. What differs is logged
 	// and counted, and left as it is. Default 500; negative for none.
 	AuditRate int
+	// AuditRows, if set, returns the rows whose values are compared too. It is asked before an audit, until it has succeeded; till then, and where rows cannot
+	// be read, that is logged once, and the audit goes by versions. The sessions of DB must be as for verify.Config.
+	AuditRows func(ctx context.Context) ([]verify.Rows, error)
 	// AuditPause is the pause between two audits. Default 1 min.
 	AuditPause time.Duration
 	// Log receives what goes wrong. nil means no logs.
@@ -134,8 +137,9 @@ type Relay struct {
 	mu   sync.Mutex // guards kept
 	kept []outbox.Settled
 
-	audited                        atomic.Pointer[verify.Report] // the last whole audit
-	audits, auditedKeys, differing atomic.Int64
+	audited                            atomic.Pointer[verify.Report] // the last whole audit
+	audits, auditedKeys, auditedValues atomic.Int64
+	differing                          []atomic.Int64 // as verify.Kinds has them
 
 	taken, settled, superseded, released, aside, pruned, repaired, dropped atomic.Int64
 }
@@ -149,7 +153,7 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing JetStream: %w", err)
 	}
-	r := &Relay{cfg: cfg, js: js, log: cfg.Log, freed: make(chan struct{}, 1)}
+	r := &Relay{cfg: cfg, js: js, log: cfg.Log, freed: make(chan struct{}, 1), differing: make([]atomic.Int64, len(verify.Kinds))}
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}

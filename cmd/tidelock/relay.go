@@ -20,6 +20,7 @@ import (
 	"github.com/tidelock-cache/tidelock/internal/ops"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/relay"
+	"github.com/tidelock-cache/tidelock/verify"
 )
 
 // relayTimeout is the deadline of a relay's calls to Valkey: each carries hundreds of changes.
@@ -31,6 +32,7 @@ type relayCmd struct {
 	Lease        time.Duration `help:"How long a record is this relay's before others may take it." default:"10s" env:"TIDELOCK_LEASE"`
 	KeepVersions time.Duration `help:"How long a key's version is kept after its last write; at least the longest TTL in use." default:"168h" env:"TIDELOCK_KEEP_VERSIONS"`
 	AuditRate    int           `help:"Keys a second that the guardian compares with Postgres in the background; 0 for none." default:"500" env:"TIDELOCK_AUDIT_RATE"`
+	Entities     entitiesFile  `help:"The guardian compares by value too: each entry of the entities that this file declares with its row. Its role needs SELECT on their tables." placeholder:"FILE" env:"TIDELOCK_ENTITIES" type:"existingfile"`
 	Listen       string        `help:"Serve a dashboard, /metrics, /livez and /readyz at this address, such as 127.0.0.1:9464. Default: nowhere." placeholder:"HOST:PORT" env:"TIDELOCK_LISTEN"`
 	AdminToken   string        `name:"admin-token-file" help:"Who gives the token in this file to the dashboard may retry records and look at keys. Default: nobody may." placeholder:"FILE" env:"TIDELOCK_ADMIN_TOKEN_FILE" type:"existingfile"`
 	Report       time.Duration `help:"How often to log what was done; 0 for never." default:"1m" env:"TIDELOCK_REPORT"`
@@ -46,7 +48,11 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer func() { _ = log.Sync() }()
-	db, err := s.database(ctx, int32(c.Consumers)+8)
+	file, tune, err := c.Entities.read()
+	if err != nil {
+		return err
+	}
+	db, err := s.database(ctx, int32(c.Consumers)+8, tune...)
 	if err != nil {
 		return err
 	}
@@ -61,8 +67,12 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer conn.Close()
-	r, err := relay.New(relay.Config{DB: db, Cache: cache, NATS: conn, Stream: c.Stream, Consumers: c.Consumers, Lease: c.Lease, KeepVersions: c.KeepVersions,
-		AuditRate: orNone(c.AuditRate), Log: log})
+	cfg := relay.Config{DB: db, Cache: cache, NATS: conn, Stream: c.Stream, Consumers: c.Consumers, Lease: c.Lease, KeepVersions: c.KeepVersions,
+		AuditRate: orNone(c.AuditRate), Log: log}
+	if file != nil {
+		cfg.AuditRows = func(ctx context.Context) ([]verify.Rows, error) { return rows(ctx, file, db) }
+	}
+	r, err := relay.New(cfg)
 	if err != nil {
 		return err
 	}

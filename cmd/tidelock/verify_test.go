@@ -33,9 +33,11 @@ func TestVerdict(t *testing.T) {
 	for _, c := range []struct {
 		differing int64
 		fixed     bool
+		unread    map[string]string
 		want      string
-	}{{0, false, "\nconsistent\n"}, {1, false, "\nNOT CONSISTENT\n"}, {1, true, "invalidated"}} {
-		report.Differing = c.differing
+	}{{want: "\nconsistent\n"}, {differing: 1, want: "\nNOT CONSISTENT\n"}, {differing: 1, fixed: true, want: "invalidated"},
+		{unread: map[string]string{"f:": "permission denied"}, want: "COULD NOT BE READ"}} {
+		report.Differing, report.Unread = c.differing, c.unread
 		var out strings.Builder
 		if err := printReport(&out, report, c.fixed); err != nil || !strings.Contains(out.String(), c.want) {
 			t.Errorf("with %d different, fixed %t, it says %v\n%s", c.differing, c.fixed, err, out.String())

@@ -54,6 +54,16 @@ func (e *Entity) Prefix() string { return e.template.prefix() }
 // CacheKey returns the key of a row. The id must come from ID.
 func (e *Entity) CacheKey(id []string) string { return e.template.key(id) }
 
+// Has reports whether a cache key is that of a row, which may not exist.
+func (e *Entity) Has(key string) bool {
+	id, ok := e.template.parse(key)
+	if !ok {
+		return false
+	}
+	_, err := e.ID(id)
+	return err == nil && e.CacheKey(id) == key
+}
+
 // ID checks the values of the key columns and returns them in the one spelling that Postgres has for them, an *IDError for what names no row. To take several
 // spellings would be to give one row several cache keys, of which a write would set one.
 func (e *Entity) ID(parts []string) ([]string, error) {
