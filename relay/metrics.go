@@ -59,6 +59,7 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 	metrics.Describe(to, takenDesc, recordsDesc, prunedDesc, repairedDesc, droppedDesc, pendingDesc, oldestDesc, asideDesc, doubtDesc,
 		chunksDesc, answersDesc, officeDesc, termDesc, phaseDesc, sinceDesc, leasesDesc, callsDesc, behindDesc,
 		auditsDesc, auditKeysDesc, auditValsDesc, differDesc, inTimeDesc)
+	c.settles.Describe(to)
 }
 
 // Collect implements prometheus.Collector.
@@ -72,6 +73,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	metrics.Count(to, prunedDesc, s.Pruned)
 	metrics.Count(to, repairedDesc, s.Repaired)
 	metrics.Count(to, droppedDesc, s.Dropped)
+	c.settles.Collect(to)
 	c.guardian(to)
 	c.audits(to)
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)

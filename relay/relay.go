@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/metrics"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/verify"
 )
@@ -134,6 +135,8 @@ type Relay struct {
 	granted  granted
 	freed    chan struct{} // a consumer is done with a chunk
 
+	settles *metrics.Settles
+
 	mu   sync.Mutex // guards kept
 	kept []outbox.Settled
 
@@ -153,7 +156,8 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing JetStream: %w", err)
 	}
-	r := &Relay{cfg: cfg, js: js, log: cfg.Log, freed: make(chan struct{}, 1), differing: make([]atomic.Int64, len(verify.Kinds))}
+	r := &Relay{cfg: cfg, js: js, log: cfg.Log, freed: make(chan struct{}, 1), differing: make([]atomic.Int64, len(verify.Kinds)),
+		settles: metrics.NewSettles("relay", outbox.AgeBounds)}
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}
