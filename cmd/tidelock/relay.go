@@ -11,14 +11,11 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/dashboard"
 	"github.com/tidelock-cache/tidelock/internal/ops"
-	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/relay"
 	"github.com/tidelock-cache/tidelock/verify"
 )
@@ -154,21 +151,7 @@ func adminToken(file string) (string, error) {
 
 // relayHandler serves a relay's metrics, and says whether it can work: it can look after its office with Postgres alone.
 func relayHandler(r *relay.Relay, db *pgxpool.Pool, valkey *cache.Cache, conn *nats.Conn) *http.ServeMux {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(r.Collector(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return ops.Handler(registry, []ops.Probe{
-		{Name: "postgres", Required: true, Check: func(ctx context.Context) error { return outbox.Check(ctx, db) }},
-		{Name: "valkey", Check: func(ctx context.Context) error {
-			_, err := valkey.Watch(ctx, "", nil)
-			return err
-		}},
-		{Name: "nats", Check: func(context.Context) error {
-			if !conn.IsConnected() {
-				return fmt.Errorf("not connected: %s", conn.Status())
-			}
-			return nil
-		}},
-	})
+	return ops.Handler(ops.Registry(r.Collector()), ops.Probes(db, valkey, conn))
 }
 
 // report logs the counters now and then, when they have changed.
