@@ -98,6 +98,9 @@ func (f *fleet) read(id int) string {
 
 func (f *fleet) byValue(c *verify.Config) { c.Rows = []verify.Rows{f.boats} }
 
+// soon ends what follows records that wait.
+func soon(c *verify.Config) { *c = c.Shortened(50 * time.Millisecond) }
+
 // TestRowsBehindTheBack changes, deletes and inserts rows by hand: of keys that were written, and of keys that were only ever read.
 func TestRowsBehindTheBack(t *testing.T) {
 	t.Parallel()
@@ -161,7 +164,7 @@ func TestFixOutlastsAnOutage(t *testing.T) {
 		t.Errorf("%d records wait for a relay, want 1", counts.Pending)
 	}
 	allow("+set")
-	if r := f.verify(f.byValue); r.Differing != 0 || r.Waiting != 1 {
+	if r := f.verify(f.byValue, soon); r.Differing != 0 || r.Waiting != 1 {
 		t.Errorf("while the record waits: %+v", r)
 	}
 }
@@ -254,6 +257,10 @@ func TestValuesUnderTraffic(t *testing.T) {
 	f := newFleet(t)
 	const boats = 1000
 	rig.Relay(t, relay.Config{DB: f.db, Cache: f.cache, NATS: rig.NATS(t, stacktest.NATS(t).URL()), Stream: "VALUES-" + f.prefix, Log: rig.Log(t)})
+	stacktest.Eventually(t, 20*time.Second, func() bool {
+		servers, err := outbox.Servers(t.Context(), f.db)
+		return err == nil && len(servers) == 1 && !servers[0].Doubt()
+	}, "the server is on record, and has no repair to wait for")
 	deaf := rig.Writer(t, writer.Config{DB: f.db, Cache: rig.Cache(t, "valkey://127.0.0.1:1"), Grace: time.Millisecond})
 	ctx, stop := context.WithCancel(t.Context())
 	var traffic sync.WaitGroup
@@ -285,7 +292,7 @@ func TestValuesUnderTraffic(t *testing.T) {
 	defer stop()
 	seen := int64(0)
 	stacktest.Eventually(t, 60*time.Second, func() bool {
-		r := f.verify(f.byValue, func(c *verify.Config) { *c = c.Shortened(50 * time.Millisecond) })
+		r := f.verify(f.byValue, soon)
 		if r.Differing > 0 {
 			t.Errorf("it finds differences: %+v", r.Differences)
 		}
