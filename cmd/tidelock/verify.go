@@ -18,8 +18,8 @@ import (
 )
 
 type verifyCmd struct {
-	Entities entitiesFile  `help:"Compare by value too: each entry of the entities that this file declares with its row. See docs/http.md." placeholder:"FILE" env:"TIDELOCK_ENTITIES" type:"existingfile"`
-	Since    string        `help:"Compare only keys changed since: a time (RFC 3339) or how long ago (90m, 26h)." placeholder:"TIME"`
+	Entities entitiesFile  `help:"Compare by value too: each entry of the entities that this file declares with its row. See docs/http.md." placeholder:"FILE" type:"existingfile" xor:"how"`
+	Since    string        `help:"Compare only keys changed since: a time (RFC 3339) or how long ago (90m, 26h)." placeholder:"TIME" xor:"how"`
 	Sample   float64       `help:"Compare only this share of the keys, chosen by chance: 0.01 for one in a hundred." default:"1" placeholder:"SHARE"`
 	Rate     int           `help:"Compare at most this many keys a second." default:"5000"`
 	For      time.Duration `help:"Watch writes for at least this long; a write counts within a window only if the window was watched to its end." default:"15s"`
