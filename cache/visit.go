@@ -61,7 +61,7 @@ func (v *Visit) Close() { v.client.Close() }
 func (v *Visit) DropAbove(ctx context.Context, above int64, progress func(keys int64)) (dropped int64, err error) {
 	var looked int64
 	for cursor := uint64(0); ; {
-		keys, next, err := v.scan(ctx, cursor)
+		keys, next, err := v.Keys(ctx, cursor)
 		if err != nil {
 			return dropped, err
 		}
@@ -78,7 +78,9 @@ func (v *Visit) DropAbove(ctx context.Context, above int64, progress func(keys i
 	}
 }
 
-func (v *Visit) scan(ctx context.Context, cursor uint64) (keys []string, next uint64, err error) {
+// Keys returns some of the keys that the server holds text at, and the cursor of the next step: begin with 0, and 0 comes back with the last. A key that is
+// there all the while comes once at least, and perhaps twice; one that comes or goes meanwhile may be left out.
+func (v *Visit) Keys(ctx context.Context, cursor uint64) (keys []string, next uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, visitTimeout)
 	defer cancel()
 	entry, err := v.client.Do(ctx, v.client.B().Scan().Cursor(cursor).Count(scanCount).Type("string").Build()).AsScanEntry()

@@ -153,8 +153,8 @@ func retire(t testing.TB, db outbox.DB, versions ...int64) {
 	for i, version := range versions {
 		settled[i] = ended(t, db, version, "")
 	}
-	n, err := outbox.Retire(t.Context(), db, settled)
-	if must(t, err); n != int64(len(versions)) {
-		t.Fatalf("%d of %d records were retired", n, len(versions))
+	done, err := outbox.Retire(t.Context(), db, settled)
+	if must(t, err); done.Records != int64(len(versions)) {
+		t.Fatalf("%d of %d records were retired", done.Records, len(versions))
 	}
 }

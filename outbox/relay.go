@@ -128,12 +128,38 @@ type Settled struct {
 	Reason string // for SetAside: why it can never be stored
 }
 
-// Retire deletes records that are settled on the server on record, and returns how many. The others keep their records, and a relay
+// AgeBounds divide records by their age, in seconds.
+var AgeBounds = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600}
+
+// Retired is what Retire has deleted.
+type Retired struct {
+	Records int64
+	// Ages counts the records by their age, from right before their commit until they were retired: those below each of AgeBounds and not below the one before
+	// it, and then the rest. It goes by Postgres's clock.
+	Ages []int64
+	// Seconds is how old they were together.
+	Seconds float64
+}
+
+// Retire deletes records that are settled on the server on record, and returns what it has deleted. The others keep their records, and a relay
 // settles them again on the right server.
-func Retire(ctx context.Context, db DB, settled []Settled) (int64, error) {
+func Retire(ctx context.Context, db DB, settled []Settled) (Retired, error) {
 	versions, keys, servers, _ := columnsOfSettled(settled)
-	tag, err := db.Exec(ctx, retireText, planned, versions, keys, servers)
-	return tag.RowsAffected(), wrap("retiring records", err)
+	done := Retired{Ages: make([]int64, len(AgeBounds)+1)}
+	rows, err := db.Query(ctx, retireText, planned, versions, keys, servers, AgeBounds)
+	if err != nil {
+		return done, wrap("retiring records", err)
+	}
+	var class int
+	var n int64
+	var seconds float64
+	_, err = pgx.ForEachRow(rows, []any{&class, &n, &seconds}, func() error {
+		done.Records += n
+		done.Ages[class] += n
+		done.Seconds += max(0, seconds) // a clock may be set back
+		return nil
+	})
+	return done, wrap("retiring records", err)
 }
 
 // Lost returns those of these changes that Postgres has lost, in a failover to a standby that lagged: whoever brought one to the cache

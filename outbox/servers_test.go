@@ -54,8 +54,8 @@ func TestRepairOfAFormerLife(t *testing.T) {
 	seen := changed(t, db, 1)
 	register(t, db, o, server("b", 1))
 	version := one(t, db, "k")
-	if n, err := outbox.Retire(t.Context(), db, []outbox.Settled{{Key: "k", Version: version, Server: "b"}}); n != 1 || err != nil {
-		t.Fatalf("%d records were retired, %v", n, err)
+	if done, err := outbox.Retire(t.Context(), db, []outbox.Settled{{Key: "k", Version: version, Server: "b"}}); done.Records != 1 || err != nil {
+		t.Fatalf("%d records were retired, %v", done.Records, err)
 	}
 	now := register(t, db, o, server("a", 1))
 	must(t, outbox.Repaired(t.Context(), db, former))
@@ -191,9 +191,9 @@ func TestSettledOnRecord(t *testing.T) {
 	for name, end := range map[string]func(*testing.T, outbox.DB, []outbox.Settled){
 		"retire": func(t *testing.T, db outbox.DB, settled []outbox.Settled) {
 			before := len(pending(t, db))
-			n, err := outbox.Retire(t.Context(), db, settled)
-			if must(t, err); before-int(n) != len(pending(t, db)) {
-				t.Errorf("%d were retired of %d", n, before)
+			done, err := outbox.Retire(t.Context(), db, settled)
+			if must(t, err); before-int(done.Records) != len(pending(t, db)) {
+				t.Errorf("%d were retired of %d", done.Records, before)
 			}
 		},
 		"set aside": func(t *testing.T, db outbox.DB, settled []outbox.Settled) {

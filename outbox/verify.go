@@ -48,12 +48,13 @@ func Page(ctx context.Context, db DB, after string, s Sample, limit int) ([]KeyV
 
 // State is how a key stands in Postgres.
 type State struct {
+	// Version is its latest, 0 for a key that has none: it was never written through Tidelock, or long ago.
 	Version int64
 	// Waits: the cache may be behind, and it is known: a record of the key waits or was set aside, or a server is being repaired.
 	Waits bool
 }
 
-// Look returns the states of those keys that have a version, all of one snapshot.
+// Look returns the states of all these keys, of one snapshot.
 func Look(ctx context.Context, db DB, keys []string) (map[string]State, error) {
 	rows, err := db.Query(ctx, lookSQL, keys)
 	if err != nil {
@@ -61,8 +62,13 @@ func Look(ctx context.Context, db DB, keys []string) (map[string]State, error) {
 	}
 	states := make(map[string]State, len(keys))
 	var key string
-	var s State
-	_, err = pgx.ForEachRow(rows, []any{&key, &s.Version, &s.Waits}, func() error {
+	var version *int64
+	var waits bool
+	_, err = pgx.ForEachRow(rows, []any{&key, &version, &waits}, func() error {
+		s := State{Waits: waits}
+		if version != nil {
+			s.Version = *version
+		}
 		states[key] = s
 		return nil
 	})

@@ -210,12 +210,13 @@ func (r *Relay) retireKept(ctx context.Context) error {
 }
 
 func (r *Relay) retireNow(ctx context.Context, done []outbox.Settled) error {
-	n, err := outbox.Retire(ctx, r.cfg.DB, done)
+	retired, err := outbox.Retire(ctx, r.cfg.DB, done)
 	if err != nil {
 		return err
 	}
-	r.settled.Add(n)
-	if n == int64(len(done)) {
+	r.settled.Add(retired.Records)
+	r.settles.Add(retired.Ages, retired.Seconds)
+	if retired.Records == int64(len(done)) {
 		return nil
 	}
 	if !mutant.On("relay-recall-lost") {

@@ -38,7 +38,8 @@ var (
 	callsDesc     = metrics.Desc("guardian_calls_total", "Calls for help with versions that a process could not settle by itself.")
 	auditsDesc    = metrics.Desc("audit_total", "Audits that this relay has finished: each compares all keys.")
 	auditKeysDesc = metrics.Desc("audit_keys_total", "Keys that the audits of this relay have compared with Postgres.")
-	differDesc    = metrics.Desc("audit_differences_total", "Entries found to differ from Postgres with nothing to mend them. It should stay 0.")
+	auditValsDesc = metrics.Desc("audit_values_total", "Entries that the audits of this relay have compared with their rows.")
+	differDesc    = metrics.Desc("audit_differences_total", "Entries found to differ from Postgres with nothing to mend them, by version or by value. It should stay 0.", "how")
 	inTimeDesc    = metrics.Desc("audit_consistent_ratio", "Share of the keys, or of the writes, that the last audit found consistent within a time.", "of", "within")
 
 	behindDesc = metrics.Desc("guardian_horizon_age_seconds", "How old the oldest commit may be that is not known to be settled: the least bound that a read can have.")
@@ -57,7 +58,8 @@ func (r *Relay) Collector() prometheus.Collector { return collector{r} }
 func (c collector) Describe(to chan<- *prometheus.Desc) {
 	metrics.Describe(to, takenDesc, recordsDesc, prunedDesc, repairedDesc, droppedDesc, pendingDesc, oldestDesc, asideDesc, doubtDesc,
 		chunksDesc, answersDesc, officeDesc, termDesc, phaseDesc, sinceDesc, leasesDesc, callsDesc, behindDesc,
-		auditsDesc, auditKeysDesc, differDesc, inTimeDesc)
+		auditsDesc, auditKeysDesc, auditValsDesc, differDesc, inTimeDesc)
+	c.settles.Describe(to)
 }
 
 // Collect implements prometheus.Collector.
@@ -71,6 +73,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	metrics.Count(to, prunedDesc, s.Pruned)
 	metrics.Count(to, repairedDesc, s.Repaired)
 	metrics.Count(to, droppedDesc, s.Dropped)
+	c.settles.Collect(to)
 	c.guardian(to)
 	c.audits(to)
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
@@ -108,7 +111,10 @@ func (c collector) guardian(to chan<- prometheus.Metric) {
 func (c collector) audits(to chan<- prometheus.Metric) {
 	metrics.Count(to, auditsDesc, c.Relay.audits.Load())
 	metrics.Count(to, auditKeysDesc, c.auditedKeys.Load())
-	metrics.Count(to, differDesc, c.differing.Load())
+	metrics.Count(to, auditValsDesc, c.auditedValues.Load())
+	for i, kind := range verify.Kinds {
+		metrics.Count(to, differDesc, c.differing[i].Load(), string(kind))
+	}
 	report := c.Audit()
 	if report == nil {
 		return

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/metrics"
 	"github.com/tidelock-cache/tidelock/internal/traces"
 	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/verify"
@@ -59,6 +60,9 @@ type Config struct {
 	// AuditRate is how many keys a second the guardian compares with Postgres in the background, again and again: see package verify. What differs is logged
 	// and counted, and left as it is. Default 500; negative for none.
 	AuditRate int
+	// AuditRows, if set, returns the rows whose values are compared too. It is asked before an audit, until it has succeeded; till then, and where rows cannot
+	// be read, that is logged once, and the audit goes by versions. The sessions of DB must be as for verify.Config.
+	AuditRows func(ctx context.Context) ([]verify.Rows, error)
 	// AuditPause is the pause between two audits. Default 1 min.
 	AuditPause time.Duration
 	// Load returns, by their keys, the values of those of the keys that have a row, read from the primary after it was called. It gives the changes of attached
@@ -140,11 +144,14 @@ type Relay struct {
 	granted  granted
 	freed    chan struct{} // a consumer is done with a chunk
 
+	settles *metrics.Settles
+
 	mu   sync.Mutex // guards kept
 	kept []outbox.Settled
 
-	audited                        atomic.Pointer[verify.Report] // the last whole audit
-	audits, auditedKeys, differing atomic.Int64
+	audited                            atomic.Pointer[verify.Report] // the last whole audit
+	audits, auditedKeys, auditedValues atomic.Int64
+	differing                          []atomic.Int64 // as verify.Kinds has them
 
 	taken, settled, superseded, released, aside, pruned, repaired, dropped atomic.Int64
 }
@@ -158,7 +165,8 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing JetStream: %w", err)
 	}
-	r := &Relay{cfg: cfg, js: js, log: cfg.Log, trace: traces.New(cfg.Traces, "relay"), freed: make(chan struct{}, 1)}
+	r := &Relay{cfg: cfg, js: js, log: cfg.Log, trace: traces.New(cfg.Traces, "relay"), freed: make(chan struct{}, 1), differing: make([]atomic.Int64, len(verify.Kinds)),
+		settles: metrics.NewSettles("relay", outbox.AgeBounds)}
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}

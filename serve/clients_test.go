@@ -221,7 +221,7 @@ func TestPostgresAway(t *testing.T) {
 	}
 	w.do("GET", "/v1/flights/1", "").want(200).has("Cache-Status", "tidelock; hit")
 	w.do("GET", "/livez", "").want(200)
-	w.do("GET", "/readyz", "").want(503, `"postgres":"down"`)
+	w.do("GET", "/readyz", "").want(503, `"state":"unready"`, `"postgres":"down"`)
 	if got := w.do("GET", "/v1/flights/2", ""); got.status != 503 {
 		t.Errorf("got %d: %s", got.status, got.body)
 	}

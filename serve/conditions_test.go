@@ -126,7 +126,7 @@ func TestWithoutValkey(t *testing.T) {
 	w.do("PUT", "/v1/flights/1", `{"number":"TL 1"}`).want(200, `"cache":"deferred"`)
 	w.do("GET", "/v1/flights/1", "").want(200, `"number":"TL 1"`).has("Cache-Status", "tidelock; fwd=bypass; detail=unavailable")
 	w.do("GET", "/livez", "").want(200)
-	w.do("GET", "/readyz", "").want(200, `"status":"degraded"`, `"valkey":"down"`)
+	w.do("GET", "/readyz", "").want(200, `"state":"degraded"`, `"valkey":"down"`)
 }
 
 // TestAVersionThatPostgresHasForgotten: the cache may still have it, and must not go on giving it to who is refused for it.

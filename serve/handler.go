@@ -27,6 +27,7 @@ type request struct {
 	id     string
 	client *entity.Client
 	route  string // for the log: no key of a row
+	entity string // for the metrics: batch for several, empty for none
 	body   []byte
 	span   trace.Span
 }
@@ -53,9 +54,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answered(q.span, answer.status, err)
 	answer.header.Set(requestIDHeader, q.id)
 	s.send(w, r, answer)
+	if !q.health() {
+		s.counts.answered(q, answer.status, began)
+	}
 	s.log.Debug("request", zap.String("request_id", q.id), zap.String("method", r.Method), zap.String("route", q.route), zap.Int("status", answer.status),
 		zap.String("client", q.name()), zap.Duration("took", time.Since(began)))
 }
+
+// health reports whether it asks for the server's own.
+func (q *request) health() bool { return strings.HasSuffix(q.route, "z") }
 
 func (q *request) name() string {
 	if q.client == nil {
@@ -102,7 +109,7 @@ func (s *Server) answer(w http.ResponseWriter, q *request) (answer *response, er
 	ctx, cancel := context.WithTimeout(q.Context(), s.cfg.timeout())
 	defer cancel()
 	q.Request = q.WithContext(ctx)
-	if strings.HasSuffix(q.route, "z") {
+	if q.health() {
 		return handle(q)
 	}
 	s.traceRequest(q)

@@ -1,47 +1,22 @@
 package serve
 
 import (
-	"context"
 	"net/http"
-	"time"
 
-	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/ops"
 )
-
-// pingTimeout bounds each question of /readyz.
-const pingTimeout = time.Second
 
 // live says that the process answers. It asks nobody.
 func live(*request) (*response, error) {
 	return &response{http.StatusOK, http.Header{"Content-Type": {"text/plain"}, "Cache-Control": {"no-store"}}, []byte("alive\n")}, nil
 }
 
-// ready says whether requests can be answered. Without Postgres they cannot; without Valkey or NATS they can.
+// ready says whether requests can be answered. Without Postgres they cannot; without Valkey or NATS they can. Anybody may ask, so it does not say why.
 func (s *Server) ready(q *request) (*response, error) {
-	ctx, cancel := context.WithTimeout(q.Context(), pingTimeout)
-	defer cancel()
-	status := struct {
-		Status   string `json:"status"`
-		Postgres string `json:"postgres"`
-		Valkey   string `json:"valkey"`
-		NATS     string `json:"nats,omitempty"`
-	}{"ready", "up", "up", ""}
-	if s.cfg.NATS != nil {
-		status.NATS = "up"
-		if !s.cfg.NATS.IsConnected() {
-			status.Status, status.NATS = "degraded", "down"
-		}
-	}
-	if s.cfg.Cache.Breaker() == cache.Open {
-		status.Status, status.Valkey = "degraded", "down"
-	}
-	code := http.StatusOK
-	if err := checkSchema(ctx, s.cfg.DB); err != nil {
-		status.Status, status.Postgres, code = "unready", "down", http.StatusServiceUnavailable
-	}
-	answer, err := jsonResponse(http.Header{"Cache-Control": {"no-store"}}, status)
+	is := ops.Ask(q.Context(), ops.Probes(s.cfg.DB, s.cfg.Cache, s.cfg.NATS))
+	answer, err := jsonResponse(http.Header{"Cache-Control": {"no-store"}}, is.Brief())
 	if err == nil {
-		answer.status = code
+		answer.status = is.Status()
 	}
 	return answer, err
 }

@@ -21,7 +21,9 @@ func (s *Server) route(q *request) (handler, error) {
 		"/livez": {http.MethodGet, live}, "/readyz": {http.MethodGet, s.ready}, "/openapi.json": {http.MethodGet, s.docs.openapi}, "/docs": {http.MethodGet, s.docs.page},
 		"/v1/batch": {http.MethodPost, s.batch},
 	}[path]; ok {
-		q.route = path
+		if q.route = path; path == "/v1/batch" {
+			q.entity = "batch"
+		}
 		return only(q, fixed.handle, fixed.method)
 	}
 	rest, ok := strings.CutPrefix(path, "/v1/")
@@ -34,6 +36,7 @@ func (s *Server) route(q *request) (handler, error) {
 	if e == nil || row == collective {
 		return nil, notFound.because("there is no such entity: see /docs")
 	}
+	q.entity = name
 	if collective {
 		q.route = "/v1/" + name + ":" + verb
 		switch verb {

@@ -30,6 +30,7 @@ type Server struct {
 	places   *semaphore.Weighted
 	clients  *clients
 	docs     documents
+	counts   counts
 	stop     context.CancelFunc // of work
 	work     sync.WaitGroup
 }
@@ -52,7 +53,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := checkSchema(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, trace: traces.New(cfg.Traces, "serve"), entities: make(map[string]*served), places: semaphore.NewWeighted(int64(cfg.concurrent())), clients: newClients(cfg)}
+	s := &Server{cfg: cfg, log: cfg.Log, trace: traces.New(cfg.Traces, "serve"), entities: make(map[string]*served), places: semaphore.NewWeighted(int64(cfg.concurrent())), clients: newClients(cfg), counts: newCounts()}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}

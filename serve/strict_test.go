@@ -59,5 +59,5 @@ func TestStrictAndBoundedReads(t *testing.T) {
 	w.do("GET", "/v1/flights/1", "", "Tidelock-Consistency: strict").want(400, "not strict")
 	w.do("PUT", "/v1/flights/1", `{"number":"TL 1"}`).want(200)
 	w.do("GET", "/v1/flights/1", "", "Tidelock-Consistency: within=2s").want(200)
-	w.do("GET", "/readyz", "").want(200, `"status":"ready"`, `"nats":"up"`)
+	w.do("GET", "/readyz", "").want(200, `"state":"ready"`, `"nats":"ok"`)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
@@ -26,22 +27,41 @@ const (
 // Config says what is verified. The zero value of a field means its default.
 type Config struct {
 	// DB is the primary, Cache is what is compared with it. Required.
-	DB    outbox.DB
+	DB    DB
 	Cache *cache.Cache
+	// Rows are those whose values are compared as well, after the versions. Default none. The server's user needs SCAN, and DB's sessions must be as they are
+	// for those who fill the cache: for entities, as entity.Tune sets them.
+	Rows []Rows
 	// Keys says which keys are compared. Default all.
 	Keys outbox.Sample
-	// Rate is the most keys compared in a second. Default 5000.
+	// Rate is the most keys compared in a second. A walk by value may pass over another twenty of the cache's for each. Default 5000.
 	Rate int
 	// For is how long writes are watched at least. A write counts within a window only if the window was watched to its end. Default 0: as long as the keys take.
 	For time.Duration
-	// Fix invalidates the entries that differ.
+	// Fix invalidates the entries that differ. Those that differ by value get a new version for it, which takes the rights of a writer.
 	Fix bool
-	// Progress hears how many keys were compared. Default nobody.
+	// Progress hears how many comparisons were made, by version and by value. Default nobody.
 	Progress func(keys int64)
 	// Log receives each difference. nil means no logs.
 	Log *zap.Logger
 
 	windows []time.Duration // shorter in tests
+}
+
+// DB is what is needed of a *pgxpool.Pool.
+type DB interface {
+	outbox.DB
+	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
+}
+
+// Rows say what the cache should hold of some kind of key. An *entity.Entity does, for what "tidelock serve" writes.
+type Rows interface {
+	// Prefix is what the keys begin with.
+	Prefix() string
+	// Has reports whether a key with that prefix is that of a row, which may not exist.
+	Has(key string) bool
+	// Load reads the rows of these keys, byte for byte as they are stored. A key that the answer lacks has no row.
+	Load(ctx context.Context, db outbox.DB, keys []string) (map[string][]byte, error)
 }
 
 func (c Config) rate() int {
@@ -61,6 +81,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("verify: Rate is %d keys a second: it must be positive", c.Rate)
 	case c.Keys.Share < 0 || c.Keys.Share > 1:
 		return fmt.Errorf("verify: the share of the keys is %v: it must be from 0 to 1", c.Keys.Share)
+	case c.Keys.Since != 0 && len(c.Rows) > 0:
+		return errors.New("verify: Keys.Since goes by versions, and Rows are compared by value: leave one of them out")
 	case c.For < 0:
 		return fmt.Errorf("verify: For is %v: it must be positive", c.For)
 	}
@@ -75,13 +97,22 @@ const (
 	Behind Kind = "behind"
 	// Above is an entry with a version that Postgres has not: of a history that it has left, or not Tidelock's doing.
 	Above Kind = "above"
+	// Changed is a value that is not its row's, though it has the latest version: the row was changed behind Tidelock's back.
+	Changed Kind = "changed"
+	// Deleted is a value without a row.
+	Deleted Kind = "deleted"
+	// Inserted is an entry that says that there is no row, while there is one.
+	Inserted Kind = "inserted"
 )
+
+// Kinds are all of them.
+var Kinds = []Kind{Behind, Above, Changed, Deleted, Inserted}
 
 // Difference is an entry that nothing will mend by itself.
 type Difference struct {
 	Key      string `json:"key"`
 	Kind     Kind   `json:"kind"`
-	Postgres int64  `json:"postgres_version"`
+	Postgres int64  `json:"postgres_version"` // 0 for none
 	Cache    int64  `json:"cache_version"`
 	Fixed    bool   `json:"fixed"`
 }
@@ -108,10 +139,15 @@ type Report struct {
 	Held int64 `json:"held"`
 	// Waiting were behind when they were read first, and known to be.
 	Waiting int64 `json:"waiting"`
-	// Differing were different with nothing to mend them; Differences has the first of them.
-	Differing   int64        `json:"differing"`
-	Differences []Difference `json:"differences,omitempty"`
-	// ByKey and ByWrite say how many were consistent in time, by window.
+	// Values were compared with their rows.
+	Values int64 `json:"values"`
+	// Unread says of rows that Postgres does not let us read why, by their prefix. Their values, or some of them, were not compared.
+	Unread map[string]string `json:"unread,omitempty"`
+	// Differing were different with nothing to mend them; ByKind says how, and Differences has the first of them.
+	Differing   int64          `json:"differing"`
+	ByKind      map[Kind]int64 `json:"by_kind,omitempty"`
+	Differences []Difference   `json:"differences,omitempty"`
+	// ByKey and ByWrite say how many were consistent in time, by window and going by versions.
 	ByKey   []Share       `json:"by_key"`
 	ByWrite []Share       `json:"by_write"`
 	Took    time.Duration `json:"took_ns"`
@@ -127,6 +163,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	}
 	began := time.Now()
 	w := &walk{cfg: cfg, log: cfg.Log, limit: rate.NewLimiter(rate.Limit(cfg.rate()), page)}
+	w.report.ByKind, w.report.Unread = make(map[Kind]int64), make(map[string]string)
 	if w.log == nil {
 		w.log = zap.NewNop()
 	}
@@ -138,6 +175,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	writes := &writes{db: cfg.DB, windows: cfg.windows, late: make([]int64, len(cfg.windows))}
 	go func() { watched <- writes.watch(watching) }()
 	err := w.run(ctx)
+	if err == nil && len(cfg.Rows) > 0 {
+		err = (&values{walk: w, told: make(map[string]bool)}).run(ctx)
+	}
 	if err == nil {
 		sleep(ctx, cfg.For-time.Since(began))
 	}

@@ -254,6 +254,7 @@ func TestConfig(t *testing.T) {
 		"Rate":  func(c *verify.Config) { c.Rate = -1 },
 		"share": func(c *verify.Config) { c.Keys.Share = 1.5 },
 		"For":   func(c *verify.Config) { c.For = -1 },
+		"Since": func(c *verify.Config) { c.Keys.Since, c.Rows = 1, []verify.Rows{nil} },
 	} {
 		cfg := good
 		change(&cfg)

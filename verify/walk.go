@@ -87,9 +87,7 @@ func (w *walk) compare(ctx context.Context) error {
 		}
 	}
 	w.report.Keys += int64(len(keys))
-	if w.cfg.Progress != nil {
-		w.cfg.Progress(w.report.Keys)
-	}
+	w.progress()
 	return w.look(ctx, suspects, func(late) { w.report.Waiting++ })
 }
 
@@ -132,9 +130,9 @@ func (w *walk) look(ctx context.Context, suspects []late, still func(late)) erro
 		return fmt.Errorf("reading entries: %w", err)
 	}
 	for i, s := range suspects {
-		state, known := states[s.key]
+		state := states[s.key]
 		switch {
-		case !known: // forgotten meanwhile
+		case state.Version == 0: // forgotten meanwhile
 		case before[i].Hit() && before[i].Version > state.Version && !state.Waits:
 			err = w.differs(ctx, Difference{Key: s.key, Kind: Above, Postgres: state.Version, Cache: before[i].Version}, s.missed)
 		case after[i].Hit() && after[i].Version < state.Version && !state.Waits:
@@ -173,15 +171,28 @@ func (w *walk) differs(ctx context.Context, d Difference, missed int) error {
 		}
 		d.Fixed = true
 	}
-	w.log.Warn("cache_differs", zap.String("key", d.Key), zap.String("how", string(d.Kind)), zap.Int64("postgres", d.Postgres), zap.Int64("cache", d.Cache), zap.Bool("fixed", d.Fixed))
-	w.report.Differing++
-	if len(w.report.Differences) < differencesMost {
-		w.report.Differences = append(w.report.Differences, d)
-	}
+	w.tell(d)
 	for i := missed; i < len(w.cfg.windows); i++ {
 		w.report.ByKey[i].Late++
 	}
 	return nil
+}
+
+// tell counts and logs a difference.
+func (w *walk) tell(d Difference) {
+	w.log.Warn("cache_differs", zap.String("key", d.Key), zap.String("how", string(d.Kind)), zap.Int64("postgres", d.Postgres), zap.Int64("cache", d.Cache), zap.Bool("fixed", d.Fixed))
+	w.report.Differing++
+	w.report.ByKind[d.Kind]++
+	if len(w.report.Differences) < differencesMost {
+		w.report.Differences = append(w.report.Differences, d)
+	}
+}
+
+// progress tells how many comparisons were made.
+func (w *walk) progress() {
+	if w.cfg.Progress != nil {
+		w.cfg.Progress(w.report.Keys + w.report.Values)
+	}
 }
 
 // fix invalidates an entry that is behind, and deletes one that is above: its version says nothing.

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tidelock-cache/tidelock/internal/metrics"
+	"github.com/tidelock-cache/tidelock/outbox"
 )
 
 var (
@@ -21,10 +22,12 @@ type counts struct {
 	outcomes        [4]atomic.Int64 // as allOutcomes has them
 	failed, unknown atomic.Int64
 	groups, applies prometheus.Histogram
+	settles         *metrics.Settles
 }
 
 func newCounts() counts {
 	return counts{
+		settles: metrics.NewSettles("writer", outbox.AgeBounds),
 		groups: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tidelock_put_group_size", Help: "Puts that were committed in one transaction.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 8)}),
 		applies: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tidelock_apply_seconds", Help: "How long it took, after the commit, until the cache had said what it made of the changes, or not answered.",
@@ -57,7 +60,8 @@ func (c *counts) ended(err error) error {
 
 type collector struct{ *Writer }
 
-// Collector returns the writer's metrics, to be registered with Prometheus. docs/metrics.md lists them.
+// Collector returns the writer's metrics, to be registered with Prometheus, with a label of its own for each writer if there are several:
+// prometheus.WrapRegistererWith. docs/metrics.md lists them.
 func (w *Writer) Collector() prometheus.Collector { return collector{w} }
 
 // Describe implements prometheus.Collector.
@@ -65,6 +69,7 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 	metrics.Describe(to, changesDesc, failedDesc)
 	c.counts.groups.Describe(to)
 	c.counts.applies.Describe(to)
+	c.counts.settles.Describe(to)
 }
 
 // Collect implements prometheus.Collector.
@@ -76,4 +81,5 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	metrics.Count(to, failedDesc, c.counts.unknown.Load(), "unknown")
 	c.counts.groups.Collect(to)
 	c.counts.applies.Collect(to)
+	c.counts.settles.Collect(to)
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/metrics"
 	"github.com/tidelock-cache/tidelock/internal/mutant"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
@@ -32,6 +33,7 @@ type settler struct {
 	cache *cache.Cache
 	nats  *nats.Conn
 	log   *zap.Logger
+	took  *metrics.Settles
 	wake  chan struct{} // something is settled
 	late  chan struct{} // something is deferred
 	stop  chan struct{}
@@ -43,8 +45,8 @@ type settler struct {
 	rejected []outbox.Settled
 }
 
-func newSettler(db *pgxpool.Pool, c *cache.Cache, conn *nats.Conn, log *zap.Logger) *settler {
-	s := &settler{db: db, cache: c, nats: conn, log: log, wake: make(chan struct{}, 1), late: make(chan struct{}, 1), stop: make(chan struct{})}
+func newSettler(db *pgxpool.Pool, c *cache.Cache, conn *nats.Conn, log *zap.Logger, took *metrics.Settles) *settler {
+	s := &settler{db: db, cache: c, nats: conn, log: log, took: took, wake: make(chan struct{}, 1), late: make(chan struct{}, 1), stop: make(chan struct{})}
 	s.done.Go(s.run)
 	s.done.Go(s.runNudges)
 	return s
@@ -164,9 +166,13 @@ func (s *settler) flush() bool {
 // retire deletes the records and returns the versions of those that may be left: a relay was faster, or they were settled on another
 // server than the one on record, or Postgres has lost them.
 func (s *settler) retire(ctx context.Context, settled []outbox.Settled) (left []int64, err error) {
-	n, err := outbox.Retire(ctx, s.db, settled)
-	if err != nil || n == int64(len(settled)) {
+	done, err := outbox.Retire(ctx, s.db, settled)
+	if err != nil {
 		return nil, err
+	}
+	s.took.Add(done.Ages, done.Seconds)
+	if done.Records == int64(len(settled)) {
+		return nil, nil
 	}
 	if !mutant.On("recall-lost") {
 		if err := outbox.Recall(ctx, s.db, settled, s.cache.Drop); err != nil {

@@ -137,7 +137,7 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 	if err := w.readStrict(ctx); err != nil {
 		return nil, err
 	}
-	w.settler = newSettler(cfg.DB, cfg.Cache, cfg.NATS, w.log)
+	w.settler = newSettler(cfg.DB, cfg.Cache, cfg.NATS, w.log, w.counts.settles)
 	w.work.Go(w.follow)
 	for range cfg.committers() {
 		w.work.Go(w.committer)

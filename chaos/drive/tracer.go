@@ -41,7 +41,7 @@ func recognize(sql string) statement {
 	switch {
 	case strings.EqualFold(sql, "commit"):
 		return commit
-	case strings.HasPrefix(sql, "DELETE FROM tidelock.outbox"):
+	case strings.HasPrefix(sql, "WITH gone AS"):
 		return retire
 	case strings.HasPrefix(sql, "WITH due AS"):
 		return take

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -30,6 +31,8 @@ import (
 	"github.com/tidelock-cache/tidelock/migrations"
 	"github.com/tidelock-cache/tidelock/reader"
 	"github.com/tidelock-cache/tidelock/relay"
+	"github.com/tidelock-cache/tidelock/serve"
+	"github.com/tidelock-cache/tidelock/serve/entity"
 	"github.com/tidelock-cache/tidelock/writer"
 )
 
@@ -79,45 +82,86 @@ func described(collectors ...prometheus.Collector) []string {
 	return names
 }
 
-// TestMetricsAreDocumented serves the metrics of a relay that is the guardian, and holds them against the table.
+// TestMetricsAreDocumented serves the metrics of a relay that is the guardian, and of an HTTP server, and holds them against the table.
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	db, conn, valkey := rig.DB(t), rig.NATS(t, stacktest.NATS(t).URL()), rig.Cache(t, stacktest.OwnValkey(t).URL())
 	r, _ := rig.Relay(t, relay.Config{DB: db, Cache: valkey, NATS: conn, Stream: "METRICS", AuditPause: 10 * time.Millisecond, Log: rig.Log(t)})
 	client := use(t, db, valkey, conn)
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(append(client, r.Collector())...)
-	server, err := ops.Listen(t.Context(), "127.0.0.1:0", ops.Handler(registry, nil), zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
+	relayed, served := append(client, r.Collector()), []prometheus.Collector{requested(t, db, valkey).Collector()}
+	addr := operated(t, relayed)
 	var families map[string]*dto.MetricFamily
 	stacktest.Eventually(t, patience, func() bool {
-		families = scrape(t, server.Addr)
+		families = scrape(t, addr)
 		f := families["tidelock_guardian_trust"]
 		return f != nil && families["tidelock_audit_consistent_ratio"] != nil && slices.ContainsFunc(f.Metric, func(m *dto.Metric) bool {
 			return m.GetLabel()[0].GetValue() == "trusted" && m.GetGauge().GetValue() == 1
 		})
 	}, "the cache is trusted")
 	table := documentedMetrics(t)
-	for _, name := range described(append(client, r.Collector())...) {
-		if _, there := table[name]; !there {
-			t.Errorf("%s is not in docs/metrics.md", name)
-		}
-		delete(table, name)
-		if families[name] == nil {
-			t.Errorf("%s was not told by a relay that is the guardian", name)
-		}
-	}
+	check(t, table, relayed, families)
+	check(t, table, served, scrape(t, operated(t, served)), "entity", "allocate")
+	told := described(append(relayed, served...)...)
 	for name := range table {
-		t.Errorf("docs/metrics.md has %s, which nothing tells", name)
-	}
-	for name, f := range families {
-		if row, there := documentedMetrics(t)[name]; there {
-			compare(t, row, f)
+		if !slices.Contains(told, name) {
+			t.Errorf("docs/metrics.md has %s, which nothing tells", name)
 		}
 	}
+}
+
+// operated serves metrics, and returns where.
+func operated(t *testing.T, all []prometheus.Collector) (addr string) {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(all...)
+	server, err := ops.Listen(t.Context(), "127.0.0.1:0", ops.Handler(registry, nil), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return server.Addr
+}
+
+// check holds what was told against the table. Labels that are added to those of the table are said in a sentence of the page.
+func check(t *testing.T, table map[string]documented, all []prometheus.Collector, families map[string]*dto.MetricFamily, added ...string) {
+	t.Helper()
+	for _, name := range described(all...) {
+		row, there := table[name]
+		switch f := families[name]; {
+		case !there:
+			t.Errorf("%s is not in docs/metrics.md", name)
+		case f == nil:
+			t.Errorf("%s was not told", name)
+		default:
+			compare(t, row, f, added)
+		}
+	}
+}
+
+// requested returns a server of one entity that has answered a request.
+func requested(t *testing.T, db *pgxpool.Pool, valkey *cache.Cache) *serve.Server {
+	t.Helper()
+	cfg := db.Config()
+	entity.Tune(cfg)
+	tuned, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tuned.Close)
+	if _, err := tuned.Exec(t.Context(), `CREATE TABLE boats (id int PRIMARY KEY, name text)`); err != nil {
+		t.Fatal(err)
+	}
+	file, err := entity.Parse("boats.yaml", []byte("entities:\n  boats: {table: boats, key: id, cache: 'boat:{id}', columns: name}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := serve.New(t.Context(), serve.Config{DB: tuned, Cache: valkey, File: file, Log: rig.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/boats/1", nil))
+	return server
 }
 
 // use writes a key and reads it, and returns what counts that.
@@ -146,14 +190,18 @@ func use(t *testing.T, db *pgxpool.Pool, valkey *cache.Cache, conn *nats.Conn) [
 }
 
 // compare holds a family against its row.
-func compare(t *testing.T, row documented, f *dto.MetricFamily) {
+func compare(t *testing.T, row documented, f *dto.MetricFamily, added []string) {
 	t.Helper()
 	if kind := strings.ToLower(f.GetType().String()); kind != row.kind || f.GetHelp() != row.help {
 		t.Errorf("%s is a %s, %q; docs/metrics.md says a %s, %q", row.name, kind, f.GetHelp(), row.kind, row.help)
 	}
 	for _, m := range f.Metric {
 		for _, label := range m.Label {
-			if !strings.Contains(row.labels, "`"+label.GetName()+"`") || label.GetName() != "shard" && !strings.Contains(row.labels, label.GetValue()) {
+			if slices.Contains(added, label.GetName()) {
+				continue
+			}
+			free := slices.Contains([]string{"shard", "code"}, label.GetName())
+			if !strings.Contains(row.labels, "`"+label.GetName()+"`") || !free && !strings.Contains(row.labels, label.GetValue()) {
 				t.Errorf("%s has %s=%q; docs/metrics.md says %s", row.name, label.GetName(), label.GetValue(), row.labels)
 			}
 		}

@@ -11,15 +11,13 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 
 	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/internal/dashboard"
 	"github.com/tidelock-cache/tidelock/internal/ops"
-	"github.com/tidelock-cache/tidelock/outbox"
 	"github.com/tidelock-cache/tidelock/relay"
+	"github.com/tidelock-cache/tidelock/verify"
 )
 
 // relayTimeout is the deadline of a relay's calls to Valkey: each carries hundreds of changes.
@@ -31,6 +29,7 @@ type relayCmd struct {
 	Lease        time.Duration `help:"How long a record is this relay's before others may take it." default:"10s" env:"TIDELOCK_LEASE"`
 	KeepVersions time.Duration `help:"How long a key's version is kept after its last write; at least the longest TTL in use." default:"168h" env:"TIDELOCK_KEEP_VERSIONS"`
 	AuditRate    int           `help:"Keys a second that the guardian compares with Postgres in the background; 0 for none." default:"500" env:"TIDELOCK_AUDIT_RATE"`
+	Entities     entitiesFile  `help:"The guardian compares by value too: each entry of the entities that this file declares with its row. Its role needs SELECT on their tables." placeholder:"FILE" env:"TIDELOCK_ENTITIES" type:"existingfile"`
 	Listen       string        `help:"Serve a dashboard, /metrics, /livez and /readyz at this address, such as 127.0.0.1:9464. Default: nowhere." placeholder:"HOST:PORT" env:"TIDELOCK_LISTEN"`
 	AdminToken   string        `name:"admin-token-file" help:"Who gives the token in this file to the dashboard may retry records and look at keys. Default: nobody may." placeholder:"FILE" env:"TIDELOCK_ADMIN_TOKEN_FILE" type:"existingfile"`
 	Report       time.Duration `help:"How often to log what was done; 0 for never." default:"1m" env:"TIDELOCK_REPORT"`
@@ -51,7 +50,11 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer traces.Close()
-	db, err := s.database(ctx, int32(c.Consumers)+8, traces.Postgres)
+	file, tune, err := c.Entities.read()
+	if err != nil {
+		return err
+	}
+	db, err := s.database(ctx, int32(c.Consumers)+8, append(tune, traces.Postgres)...)
 	if err != nil {
 		return err
 	}
@@ -66,8 +69,13 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer conn.Close()
-	r, err := relay.New(relay.Config{DB: db, Cache: cache, NATS: conn, Stream: c.Stream, Consumers: c.Consumers, Lease: c.Lease, KeepVersions: c.KeepVersions,
-		AuditRate: orNone(c.AuditRate), Traces: traces.Provider(), Log: log})
+	cfg := relay.Config{DB: db, Cache: cache, NATS: conn, Stream: c.Stream, Consumers: c.Consumers, Lease: c.Lease, KeepVersions: c.KeepVersions,
+		AuditRate: orNone(c.AuditRate), Traces: traces.Provider(), Log: log}
+	if file != nil {
+		cfg.Load = loads(file, db)
+		cfg.AuditRows = func(ctx context.Context) ([]verify.Rows, error) { return rows(ctx, file, db) }
+	}
+	r, err := relay.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -149,21 +157,7 @@ func adminToken(file string) (string, error) {
 
 // relayHandler serves a relay's metrics, and says whether it can work: it can look after its office with Postgres alone.
 func relayHandler(r *relay.Relay, db *pgxpool.Pool, valkey *cache.Cache, conn *nats.Conn) *http.ServeMux {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(r.Collector(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return ops.Handler(registry, []ops.Probe{
-		{Name: "postgres", Required: true, Check: func(ctx context.Context) error { return outbox.Check(ctx, db) }},
-		{Name: "valkey", Check: func(ctx context.Context) error {
-			_, err := valkey.Watch(ctx, "", nil)
-			return err
-		}},
-		{Name: "nats", Check: func(context.Context) error {
-			if !conn.IsConnected() {
-				return fmt.Errorf("not connected: %s", conn.Status())
-			}
-			return nil
-		}},
-	})
+	return ops.Handler(ops.Registry(r.Collector()), ops.Probes(db, valkey, conn))
 }
 
 // report logs the counters now and then, when they have changed.

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/tidelock-cache/tidelock/internal/ops"
 	"github.com/tidelock-cache/tidelock/lease"
 	"github.com/tidelock-cache/tidelock/serve"
 	"github.com/tidelock-cache/tidelock/serve/entity"
@@ -19,6 +22,7 @@ type serveCmd struct {
 	TLSCert       string        `name:"tls-cert" help:"Certificate, in PEM form." placeholder:"FILE" env:"TIDELOCK_TLS_CERT" type:"existingfile"`
 	TLSKey        string        `name:"tls-key" help:"Its key." placeholder:"FILE" env:"TIDELOCK_TLS_KEY" type:"existingfile"`
 	ClientCA      string        `name:"client-ca" help:"Accept client certificates of these authorities." placeholder:"FILE" env:"TIDELOCK_CLIENT_CA" type:"existingfile"`
+	OpsListen     string        `name:"ops-listen" help:"Serve /metrics, /livez and /readyz at this address, such as 127.0.0.1:9465, to operators alone. Default: nowhere." placeholder:"HOST:PORT" env:"TIDELOCK_OPS_LISTEN"`
 	Check         bool          `help:"Check the entities against the database and end."`
 	PublicDocs    bool          `help:"Show /docs and /openapi.json to whoever asks."`
 	BodyMax       int64         `help:"Largest body, in bytes." default:"1048576"`
@@ -79,11 +83,31 @@ func (c *serveCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer server.Close()
+	if c.OpsListen != "" {
+		stop, err := c.operate(ctx, server, cfg)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	err = server.Run(ctx, serve.Listen{Address: c.Listen, Certificate: c.TLSCert, Key: c.TLSKey, ClientCA: c.ClientCA, Listening: func(addr net.Addr) {
 		log.Info("serving", zap.String("version", version()), zap.Stringer("address", addr))
 	}})
 	log.Info("serving_ended")
 	return err
+}
+
+// operate serves the metrics and the health of the server until stop is called.
+func (c *serveCmd) operate(ctx context.Context, server *serve.Server, cfg serve.Config) (stop func(), err error) {
+	all := []prometheus.Collector{server.Collector(), cfg.Cache.Collector()}
+	if cfg.Leases != nil {
+		all = append(all, cfg.Leases.Collector())
+	}
+	listening, err := ops.Listen(ctx, c.OpsListen, ops.Handler(ops.Registry(all...), ops.Probes(cfg.DB, cfg.Cache, cfg.NATS)), cfg.Log)
+	if err != nil {
+		return nil, fmt.Errorf("--ops-listen: %w", err)
+	}
+	return func() { _ = listening.Close() }, nil // it has cut off who was slow
 }
 
 // leases gives the server what reads with a bound and strict ones need.

@@ -39,6 +39,7 @@ func TestServe(t *testing.T) {
 		"needs its key":         {"serve", "--entities", good, "--tls-cert", good},
 		"Timeout -1s":           {"serve", "--entities", good, "--timeout=-1s"},
 		"listening: listen tcp": {"serve", "--entities", good, "--listen", "127.0.0.1:99999"},
+		"--ops-listen":          {"serve", "--entities", good, "--ops-listen", "127.0.0.1:99999"},
 	} {
 		if _, stderr, ok := tidelock(t, env, args...); ok || !strings.Contains(stderr, want) {
 			t.Errorf("%v ended well: %v, and said %q, want %q", args, ok, stderr, want)
@@ -47,7 +48,7 @@ func TestServe(t *testing.T) {
 	if _, stderr, ok := tidelock(t, env, "serve", "--entities", good, "--check"); !ok {
 		t.Errorf("a good file is refused: %s", stderr)
 	}
-	cmd := command(t.Context(), env, "serve", "--entities", good)
+	cmd := command(t.Context(), env, "serve", "--entities", good, "--ops-listen", "127.0.0.1:0")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +57,8 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stderr)
-	var started struct{ Msg, Address string }
-	for started.Msg != "serving" && lines.Scan() {
+	var started struct{ Addr, Address string } // of the operators, and of the clients
+	for started.Address == "" && lines.Scan() {
 		_ = json.Unmarshal(lines.Bytes(), &started)
 	}
 	answer, err := http.Get("http://" + started.Address + "/v1/boats/1")
@@ -70,6 +71,12 @@ func TestServe(t *testing.T) {
 	if answer.StatusCode != http.StatusNotFound || !strings.Contains(string(text), "no such row of boats") {
 		t.Errorf("got %d: %s", answer.StatusCode, text)
 	}
+	requests := scrape(t, started.Addr)["tidelock_http_requests_total"]
+	if len(requests.GetMetric()) != 1 || requests.Metric[0].GetCounter().GetValue() != 1 {
+		t.Errorf("one request was sent, and it tells %v", requests)
+	}
+	fetch(t, "http://"+started.Addr+"/readyz", http.StatusOK)
+	http.DefaultClient.CloseIdleConnections()
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

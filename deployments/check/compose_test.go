@@ -130,8 +130,8 @@ type scrapeConfig struct {
 	} `json:"scrape_configs"`
 }
 
-// TestPrometheusFindsTheRelays holds its configuration against the compose file, and its job against the alerts.
-func TestPrometheusFindsTheRelays(t *testing.T) {
+// TestPrometheusFindsThem holds its configuration against the compose file, and the relays' job against the alerts.
+func TestPrometheusFindsThem(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../compose/prometheus.yml")
 	if err != nil {
@@ -149,15 +149,19 @@ func TestPrometheusFindsTheRelays(t *testing.T) {
 	if len(c.RuleFiles) != 1 || !slices.Contains(mounted, c.RuleFiles[0]) {
 		t.Errorf("the rules %v are not mounted: %v", c.RuleFiles, mounted)
 	}
-	if len(c.ScrapeConfigs) != 1 || !strings.HasPrefix(c.ScrapeConfigs[0].JobName, "tidelock-relay") {
+	if len(c.ScrapeConfigs) != 2 || !strings.HasPrefix(c.ScrapeConfigs[0].JobName, "tidelock-relay") || strings.HasPrefix(c.ScrapeConfigs[1].JobName, "tidelock-relay") {
 		t.Fatalf("the jobs are %+v", c.ScrapeConfigs)
 	}
-	targets := c.ScrapeConfigs[0].StaticConfigs[0].Targets
 	for name, s := range services {
-		if !strings.HasPrefix(name, "relay-") {
+		job, setting := 0, "TIDELOCK_LISTEN"
+		if name == "serve" {
+			job, setting = 1, "TIDELOCK_OPS_LISTEN"
+		}
+		if s.Environment[setting] == nil {
 			continue
 		}
-		_, port, err := net.SplitHostPort(*s.Environment["TIDELOCK_LISTEN"])
+		targets := c.ScrapeConfigs[job].StaticConfigs[0].Targets
+		_, port, err := net.SplitHostPort(*s.Environment[setting])
 		if err != nil || !slices.Contains(targets, net.JoinHostPort(name, port)) {
 			t.Errorf("%s is not scraped at port %s: %v", name, port, targets)
 		}

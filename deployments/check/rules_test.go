@@ -96,8 +96,10 @@ func (r *release) checkSelectors(t *testing.T) {
 	for _, s := range r.services {
 		selectors["Service "+s.Name] = s.Spec.Selector
 		for _, d := range r.selected(s.Spec.Selector) {
-			if !hasPort(d.Spec.Template.Spec.Containers[0], s.Spec.Ports[0].TargetPort.StrVal) {
-				t.Errorf("the service %s leads to a port that %s does not have", s.Name, d.Name)
+			for _, port := range s.Spec.Ports {
+				if !hasPort(d.Spec.Template.Spec.Containers[0], port.TargetPort.StrVal) {
+					t.Errorf("the service %s leads to the port %s, which %s does not have", s.Name, port.Name, d.Name)
+				}
 			}
 		}
 	}
@@ -138,16 +140,29 @@ func (r *release) out() int {
 	return 4
 }
 
-// checkPolicies fails if anybody may come in by any other port than the one that is served, or if a pod may leave to a port that no server of ours has.
+// checkPolicies fails if anybody may come in by any other port than those that are served, each for its own, or if a pod may leave to a port that no server of ours has.
 func (r *release) checkPolicies(t *testing.T) {
 	t.Helper()
 	for _, p := range r.policies {
-		if !slices.Equal(p.Spec.PolicyTypes, []networkingv1.PolicyType{"Ingress", "Egress"}) || len(p.Spec.Ingress) != 1 || len(p.Spec.Egress) != r.out() {
+		if !slices.Equal(p.Spec.PolicyTypes, []networkingv1.PolicyType{"Ingress", "Egress"}) || len(p.Spec.Egress) != r.out() {
 			t.Errorf("%s has %d ways in and %d out", p.Name, len(p.Spec.Ingress), len(p.Spec.Egress))
 			continue
 		}
-		if in := p.Spec.Ingress[0]; len(in.From) == 0 || len(in.Ports) != 1 {
-			t.Errorf("%s lets anybody in: %+v", p.Name, in)
+		var open, served []string
+		for _, in := range p.Spec.Ingress {
+			if len(in.From) == 0 || len(in.Ports) != 1 {
+				t.Errorf("%s lets anybody in: %+v", p.Name, in)
+				continue
+			}
+			open = append(open, in.Ports[0].Port.StrVal)
+		}
+		for _, d := range r.selected(p.Spec.PodSelector.MatchLabels) {
+			for _, port := range d.Spec.Template.Spec.Containers[0].Ports {
+				served = append(served, port.Name)
+			}
+		}
+		if slices.Sort(open); !slices.Equal(open, slices.Sorted(slices.Values(served))) {
+			t.Errorf("%s opens %v, and %v are served", p.Name, open, served)
 		}
 		for _, out := range p.Spec.Egress {
 			if len(out.Ports) == 0 {

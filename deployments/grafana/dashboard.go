@@ -42,11 +42,17 @@ func build(table map[string]string) (object, error) {
 		"refresh": "15s", "time": object{"from": "now-1h", "to": "now"}, "timezone": "", "panels": panels,
 		"templating": object{"list": []object{
 			{"name": "source", "label": "Data source", "type": "datasource", "query": "prometheus", "current": object{}, "hide": 0},
-			{"name": "job", "label": "Relays", "type": "query", "datasource": source, "query": "label_values(tidelock_outbox_pending, job)",
-				"definition": "label_values(tidelock_outbox_pending, job)", "refresh": 2, "sort": 1, "includeAll": true, "multi": false,
-				"current": object{"text": "All", "value": "$__all"}, "hide": 0},
+			jobs("job", "Relays", "tidelock_outbox_pending"),
+			jobs("serve", "HTTP API", "tidelock_http_requests_total"),
 		}},
 	}, nil
+}
+
+// jobs is a variable: one of the jobs, or all, that tell a metric.
+func jobs(name, label, metric string) object {
+	query := "label_values(" + metric + ", job)"
+	return object{"name": name, "label": label, "type": "query", "datasource": source, "query": query, "definition": query, "refresh": 2, "sort": 1,
+		"includeAll": true, "multi": false, "current": object{"text": "All", "value": "$__all"}, "hide": 0}
 }
 
 func grid(x, y, w, h int) object { return object{"x": x, "y": y, "w": w, "h": h} }
@@ -59,12 +65,12 @@ func (p panel) build(table map[string]string) (object, error) {
 		targets = append(targets, object{"refId": string(rune('A' + i)), "datasource": source, "expr": q.expr, "legendFormat": q.legend, "range": p.kind != stat,
 			"instant": p.kind == stat, "editorMode": "code"})
 		for _, name := range metricName.FindAllString(q.expr, -1) {
-			help, there := table[name]
-			if !there {
+			means := help(table, name)
+			if means == "" {
 				return nil, fmt.Errorf("the panel %q shows %s, which the table of metrics lacks", p.title, name)
 			}
-			if !slices.Contains(said, help) {
-				said = append(said, help)
+			if !slices.Contains(said, means) {
+				said = append(said, means)
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func TestMetricsInUseAreDocumented(t *testing.T) {
 			t.Errorf("%s uses no metric", path)
 		}
 		for _, name := range names {
-			if table[name] == "" {
+			if help(table, name) == "" {
 				t.Errorf("%s uses %s, which docs/metrics.md does not have", path, name)
 			}
 		}

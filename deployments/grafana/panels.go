@@ -28,7 +28,7 @@ const (
 	phase = "state-timeline"
 )
 
-// rows are the dashboard. $job is the relays of a database; all of them tell the same of the outbox, hence max.
+// rows are the dashboard. $job is the relays of a database; all of them tell the same of the outbox, hence max. $serve is the servers of the HTTP API.
 var rows = []row{
 	{"Now", 4, []panel{
 		{"Trusted", stat, "bool_yes_no", 4, 1, true, []query{{`max(tidelock_guardian_trust{job=~"$job",phase="trusted"})`, ""}}},
@@ -47,6 +47,12 @@ var rows = []row{
 			{`sum by (outcome) (rate(tidelock_relay_records_total{job=~"$job"}[$__rate_interval]))`, "{{outcome}}"}}},
 		{"Records taken, by relay", graph, "ops", 12, 0, false, []query{
 			{`rate(tidelock_relay_records_taken_total{job=~"$job"}[$__rate_interval])`, "{{instance}}"}}},
+	}},
+	{"From commit to cache", 8, []panel{
+		{"Settled after, the slowest in a hundred", graph, "s", 12, 0, false, []query{
+			{`histogram_quantile(0.99, sum by (le, by) (rate(tidelock_settle_seconds_bucket[$__rate_interval])))`, "{{by}}"}}},
+		{"Settled", graph, "ops", 12, 0, false, []query{
+			{`sum by (by) (rate(tidelock_settle_seconds_count[$__rate_interval]))`, "{{by}}"}}},
 	}},
 	{"Trust", 8, []panel{
 		{"Phase", phase, "bool_yes_no", 12, 0, false, []query{{`max by (phase) (tidelock_guardian_trust{job=~"$job"})`, "{{phase}}"}}},
@@ -67,9 +73,24 @@ var rows = []row{
 	{"Audit", 8, []panel{
 		{"Consistent within", graph, "percentunit", 12, 0, false, []query{
 			{`max by (of, within) (tidelock_audit_consistent_ratio{job=~"$job"})`, "{{of}}, {{within}}"}}},
-		{"Keys audited", graph, "ops", 6, 0, false, []query{
-			{`sum(rate(tidelock_audit_keys_total{job=~"$job"}[$__rate_interval]))`, "keys"}}},
+		{"Keys and values audited", graph, "ops", 6, 0, false, []query{
+			{`sum(rate(tidelock_audit_keys_total{job=~"$job"}[$__rate_interval]))`, "keys"},
+			{`sum(rate(tidelock_audit_values_total{job=~"$job"}[$__rate_interval]))`, "values"}}},
 		{"Audits, a day", graph, "none", 6, 0, false, []query{{`sum(increase(tidelock_audit_total{job=~"$job"}[1d]))`, "audits"}}},
+		{"Differences, an hour", graph, "none", 24, 1, false, []query{
+			{`sum by (how) (increase(tidelock_audit_differences_total{job=~"$job"}[1h]))`, "{{how}}"}}},
+	}},
+	{"HTTP API", 8, []panel{
+		{"Requests", graph, "reqps", 8, 0, false, []query{
+			{`sum by (method, entity) (rate(tidelock_http_requests_total{job=~"$serve"}[$__rate_interval]))`, "{{method}} {{entity}}"}}},
+		{"Refused and failed", graph, "reqps", 8, 0, false, []query{
+			{`sum by (code) (rate(tidelock_http_requests_total{job=~"$serve",code=~"[45].."}[$__rate_interval]))`, "{{code}}"}}},
+		{"Answered after, the slowest in a hundred", graph, "s", 8, 0, false, []query{
+			{`histogram_quantile(0.99, sum by (le, method) (rate(tidelock_http_request_seconds_bucket{job=~"$serve"}[$__rate_interval])))`, "{{method}}"}}},
+		{"Reads from the cache", graph, "percentunit", 12, 0, false, []query{
+			{`sum by (entity) (rate(tidelock_reads_total{job=~"$serve",source="cache"}[$__rate_interval])) / sum by (entity) (rate(tidelock_reads_total{job=~"$serve"}[$__rate_interval]))`, "{{entity}}"}}},
+		{"Keys written", graph, "ops", 12, 0, false, []query{
+			{`sum by (outcome) (rate(tidelock_writes_total{job=~"$serve"}[$__rate_interval]))`, "{{outcome}}"}}},
 	}},
 	{"Relays", 8, []panel{
 		{"Memory", graph, "bytes", 8, 0, false, []query{{`process_resident_memory_bytes{job=~"$job"}`, "{{instance}}"}}},

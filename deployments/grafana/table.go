@@ -11,6 +11,17 @@ import (
 // metricName is how a metric of ours looks in an expression.
 var metricName = regexp.MustCompile(`\btidelock_[a-z_]+\b`)
 
+// parts are what a histogram's name ends with in an expression.
+var parts = regexp.MustCompile(`_(bucket|sum|count)$`)
+
+// help returns what the table says of a metric that stands in an expression, empty for none.
+func help(table map[string]string, name string) string {
+	if said := table[name]; said != "" {
+		return said
+	}
+	return table[parts.ReplaceAllString(name, "")]
+}
+
 // readTable returns what docs/metrics.md says of each metric, by name.
 func readTable(path string) (map[string]string, error) {
 	file, err := os.Open(path)

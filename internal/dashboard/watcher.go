@@ -88,6 +88,7 @@ type Audit struct {
 	Keys      []verify.Share `json:"keys"`
 	Writes    []verify.Share `json:"writes"`
 	Held      int64          `json:"held"`
+	Values    int64          `json:"values"`
 	Differing int64          `json:"differing"`
 }
 
@@ -131,7 +132,7 @@ func (w *watcher) report(at time.Time) report {
 		if audit != w.audited {
 			w.audited, w.auditedAt = audit, at
 		}
-		r.Audit = &Audit{At: w.auditedAt.UnixMilli(), Keys: audit.ByKey, Writes: audit.ByWrite, Held: audit.Held, Differing: audit.Differing}
+		r.Audit = &Audit{At: w.auditedAt.UnixMilli(), Keys: audit.ByKey, Writes: audit.ByWrite, Held: audit.Held, Values: audit.Values, Differing: audit.Differing}
 	}
 	return r
 }

@@ -87,6 +87,9 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"one-spelling", "serve", "TestOneRowHasOneKey"},
 	{"one-put-a-version", "serve", "TestNoTwoWritesShareAVersion"},
 	{"version-under-lock", "serve", "TestAVersionIsCheckedUnderTheLock"},
+	{"value-read-again", "verify", "TestMendedMeanwhile"},
+	{"value-nothing-waits", "verify", "TestValueThatWaits"},
+	{"value-one-snapshot", "verify", "TestRowOfAnotherMoment"},
 }
 
 // killTime bounds one run of a killing test.
@@ -129,7 +132,7 @@ func TestEveryRuleIsListed(t *testing.T) {
 		listed[m.rule] = true
 	}
 	found := make(map[string]bool)
-	for _, pkg := range []string{"cache", "lease", "outbox", "reader", "relay", "serve", "serve/entity", "writer"} {
+	for _, pkg := range []string{"cache", "lease", "outbox", "reader", "relay", "serve", "serve/entity", "verify", "writer"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", pkg, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no sources of %s: %v", pkg, err)

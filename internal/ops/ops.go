@@ -8,72 +8,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 )
 
-const (
-	// probeTimeout bounds each question to a dependency.
-	probeTimeout = time.Second
-	// stopTime is for the answers that are under way at the end.
-	stopTime = 2 * time.Second
-)
-
-// Probe is a dependency that readiness is about.
-type Probe struct {
-	Name string
-	// Required says that nothing can be done without it. While another is down the process is degraded, and ready.
-	Required bool
-	// Check says what is wrong, nil for nothing.
-	Check func(ctx context.Context) error
-}
-
-// State is what readiness comes to.
-type State string
-
-// The states of a process.
-const (
-	Ready    State = "ready"
-	Degraded State = "degraded" // some of what it needs is down, and it does its work without
-	Unready  State = "unready"
-)
-
-// Readiness is the body of /readyz.
-type Readiness struct {
-	State  State             `json:"state"`
-	Checks map[string]string `json:"checks"` // ok, or what is wrong, by dependency
-}
-
-// Ask probes all dependencies at once.
-func Ask(ctx context.Context, probes []Probe) Readiness {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	r := Readiness{State: Ready, Checks: make(map[string]string)}
-	var mu sync.Mutex // guards r
-	var asking sync.WaitGroup
-	for _, p := range probes {
-		asking.Go(func() {
-			err := p.Check(ctx)
-			mu.Lock()
-			defer mu.Unlock()
-			switch r.Checks[p.Name] = "ok"; {
-			case err == nil:
-				return
-			case p.Required:
-				r.State = Unready
-			case r.State == Ready:
-				r.State = Degraded
-			}
-			r.Checks[p.Name] = err.Error()
-		})
-	}
-	asking.Wait()
-	return r
-}
+// stopTime is for the answers that are under way at the end.
+const stopTime = 2 * time.Second
 
 // Handler answers GET /metrics with what there is to gather, /livez without asking anybody, and /readyz after asking all: with 503 if a dependency is down
 // that is required, else with 200.
@@ -85,12 +29,17 @@ func Handler(gatherer prometheus.Gatherer, probes []Probe) *http.ServeMux {
 		readiness := Ask(r.Context(), probes)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		if readiness.State == Unready {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
+		w.WriteHeader(readiness.Status())
 		_ = json.NewEncoder(w).Encode(readiness) // a client that has gone
 	})
 	return mux
+}
+
+// Registry has the metrics of these, of the Go runtime and of the process.
+func Registry(all ...prometheus.Collector) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))...)
+	return registry
 }
 
 // Server serves until it is closed.

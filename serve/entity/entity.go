@@ -57,6 +57,16 @@ func (e *Entity) CacheKey(id []string) string { return e.template.key(id) }
 // KeySQL is CacheKey in SQL, as an expression over a row r of the table.
 func (e *Entity) KeySQL() string { return e.template.sql(names(e.Key)) }
 
+// Has reports whether a cache key is that of a row, which may not exist.
+func (e *Entity) Has(key string) bool {
+	id, ok := e.template.parse(key)
+	if !ok {
+		return false
+	}
+	_, err := e.ID(id)
+	return err == nil && e.CacheKey(id) == key
+}
+
 // ID checks the values of the key columns and returns them in the one spelling that Postgres has for them, an *IDError for what names no row. To take several
 // spellings would be to give one row several cache keys, of which a write would set one.
 func (e *Entity) ID(parts []string) ([]string, error) {

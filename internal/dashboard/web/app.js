@@ -98,6 +98,7 @@ function audit(a, at) {
   const rows = a.keys.map((k, i) => el('tr', {}, el('td', {}, span(k.within_ns / 1e9)), el('td', {}, nines(k)), el('td', {}, nines(a.writes[i]))));
   const judged = a.keys[0]?.judged ?? 0;
   fill($('audit'), el('p', { class: 'note' }, `At ${clock(a.at)} the guardian compared ${count(judged)} keys with Postgres; ${count(a.held)} were in the cache. `,
+    a.values ? `${count(a.values)} entries were compared with their rows. ` : '',
     a.differing ? tag('bad', `${count(a.differing)} differ with nothing to mend them`) : tag('good', 'none differs')),
   el('div', { class: 'scroll' }, el('table', {}, el('thead', {}, head), el('tbody', {}, ...rows))));
 }
