@@ -1,6 +1,7 @@
 package entity_test
 
 import (
+	strings0 "strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -49,11 +50,11 @@ func TestKeyInSQLIsTheCacheKey(t *testing.T) {
 				if _, err := tx.Exec(t.Context(), "SET LOCAL standard_conforming_strings = "+strings); err != nil {
 					t.Fatal(err)
 				}
-				columns := ""
+				var columns strings0.Builder
 				for _, c := range e.Key {
-					columns += ", r." + pgx.Identifier{c.Name}.Sanitize() + "::text"
+					columns.WriteString(", r." + pgx.Identifier{c.Name}.Sanitize() + "::text")
 				}
-				rows, err := tx.Query(t.Context(), "SELECT ARRAY["+columns[2:]+"], "+e.KeySQL()+" FROM people r")
+				rows, err := tx.Query(t.Context(), "SELECT ARRAY["+columns.String()[2:]+"], "+e.KeySQL()+" FROM people r")
 				if err != nil {
 					t.Fatal(err)
 				}
