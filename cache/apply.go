@@ -133,7 +133,7 @@ func (c *Cache) unstorable(change *Change) error {
 func (c *Cache) call(change *Change, who string) call {
 	entry := ""
 	if change.Kind != Placeholder && c.unstorable(change) == nil {
-		entry = valkey.BinaryString(encode(change.Kind, change.Version, change.Payload))
+		entry = valkey.BinaryString(encode(c.Format(), change.Kind, change.Version, change.Payload))
 	}
 	return call{key: change.Key, args: []string{
 		strconv.FormatInt(change.Version, 10),

@@ -50,7 +50,7 @@ func TestApplyOntoNothing(t *testing.T) {
 // TestApplyOntoForeign holds that bytes that are not ours count as nothing: they say nothing of versions, so a delayed apply must not take their place.
 func TestApplyOntoForeign(t *testing.T) {
 	for name, bytes := range map[string]string{
-		"text": "by hand", "another format": "tl2 V 4\nx", "another kind": "tl1 X 4\nx", "no line end": "tl1 V 4",
+		"text": "by hand", "another format": "tl9 V 4\nx", "another kind": "tl1 X 4\nx", "no line end": "tl1 V 4",
 		"leading zero": "tl1 V 04\nx", "beyond int64": "tl1 V 9223372036854775808\nx", "value with a token": "tl1 V 4 T\nx",
 		"placeholder without a token": "tl1 P 4\n", "odd token": "tl1 P 4 T-T\n", "glued token": "tl1 P 4T\n",
 	} {

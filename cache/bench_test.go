@@ -14,12 +14,12 @@ var payload = strings.Repeat("p", 1000)
 func BenchmarkEncode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		cache.Encode(cache.Value, inexact, []byte(payload))
+		cache.Encode(1, cache.Value, inexact, []byte(payload))
 	}
 }
 
 func BenchmarkDecode(b *testing.B) {
-	raw := cache.Encode(cache.Value, inexact, []byte(payload))
+	raw := cache.Encode(1, cache.Value, inexact, []byte(payload))
 	b.ReportAllocs()
 	for b.Loop() {
 		cache.Decode(raw)

@@ -102,6 +102,7 @@ type Cache struct {
 	client  atomic.Pointer[valkey.Client] // nil until the first connection
 	links   *links
 	breaker *breaker
+	format  atomic.Int32 // in which values are written
 	log     *zap.Logger
 	stop    context.CancelFunc // the probes
 	let     context.CancelFunc // the calls under way
@@ -125,6 +126,7 @@ func New(_ context.Context, cfg Config) (*Cache, error) {
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
+	c.format.Store(1)
 	if err := c.connect(); err != nil {
 		if refusal, ok := valkey.IsValkeyErr(err); ok && !transient(refusal.Error()) || errors.Is(err, valkey.ErrNoCache) {
 			return nil, fmt.Errorf("connecting to valkey at %s: %w", strings.Join(option.InitAddress, ", "), err)

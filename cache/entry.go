@@ -30,18 +30,21 @@ type Entry struct {
 // Hit reports whether the entry may be served.
 func (e Entry) Hit() bool { return e.Kind == Value || e.Kind == Absent }
 
-// The header is `tl1 V 42\n`. The tag is the version of the format: an unknown one reads as None, so two releases
-// with different formats treat each other's entries as misses, never as values.
+// The header is `tl1 V 42\n`. The digit is the version of the format: an unknown one reads as None, so a build that does not know it takes the entry for
+// a miss, never for a value. Placeholders and absences have format 1.
 const (
 	tag = "tl1 "
 	// headerMax holds any header: tag, kind, 19 digits, 26 characters of token, two spaces and the line's end.
 	headerMax = 64
 )
 
-// encode returns the bytes of an entry that holds a value or an absence.
-func encode(kind Kind, version int64, payload []byte) []byte {
+// encode returns the bytes of an entry that holds a value, in this format, or an absence.
+func encode(format int, kind Kind, version int64, payload []byte) []byte {
 	b := make([]byte, 0, len(tag)+23+len(payload))
 	b = append(b, tag...)
+	if kind == Value {
+		b[2] = '0' + byte(format)
+	}
 	b = append(b, byte(kind), ' ')
 	b = strconv.AppendInt(b, version, 10)
 	b = append(b, '\n')
@@ -50,7 +53,7 @@ func encode(kind Kind, version int64, payload []byte) []byte {
 
 // decode reads an entry. Bytes without a header of ours give the zero Entry. lua/entry.lua says the same.
 func decode(raw []byte) Entry {
-	if len(raw) < len(tag)+4 || string(raw[:len(tag)]) != tag || raw[len(tag)+1] != ' ' {
+	if len(raw) < len(tag)+4 || string(raw[:2]) != tag[:2] || raw[2] < '1' || raw[2] > '0'+FormatMax || raw[3] != ' ' || raw[len(tag)+1] != ' ' {
 		return Entry{}
 	}
 	kind, rest := Kind(raw[len(tag)]), raw[len(tag)+2:]

@@ -28,7 +28,7 @@ func TestDecode(t *testing.T) {
 		"no version":           {"tl1 V \n", cache.Entry{}},
 		"line ends early":      {"tl1 \n 00", cache.Entry{}},
 		"nothing":              {"", cache.Entry{}},
-		"newer format":         {"tl2 V 42\n", cache.Entry{}},
+		"newer format":         {"tl9 V 42\n", cache.Entry{}},
 		"unknown kind":         {"tl1 X 42\n", cache.Entry{}},
 		"value with a token":   {"tl1 V 42 T\n", cache.Entry{}},
 		"no token":             {"tl1 P 42\n", cache.Entry{}},
@@ -58,7 +58,7 @@ func FuzzEntry(f *testing.F) {
 		e := cache.Decode(raw)
 		ours := e.Kind != cache.None
 		if e.Hit() {
-			if again := cache.Encode(e.Kind, e.Version, e.Payload); string(again[:min(len(again), len(raw))]) != string(raw[:len(again)]) {
+			if again := cache.Encode(1, e.Kind, e.Version, e.Payload); string(again[:min(len(again), len(raw))]) != string(raw[:len(again)]) {
 				t.Errorf("%q is written as %q", raw, again)
 			}
 		}
@@ -86,7 +86,7 @@ func FuzzPayload(f *testing.F) {
 		if version &= math.MaxInt64; version == 0 {
 			return
 		}
-		expectEntry(t, cache.Decode(cache.Encode(cache.Value, version, payload)), cache.Entry{Kind: cache.Value, Version: version, Payload: payload})
-		expectEntry(t, cache.Decode(cache.Encode(cache.Absent, version, nil)), cache.Entry{Kind: cache.Absent, Version: version})
+		expectEntry(t, cache.Decode(cache.Encode(1, cache.Value, version, payload)), cache.Entry{Kind: cache.Value, Version: version, Payload: payload})
+		expectEntry(t, cache.Decode(cache.Encode(1, cache.Absent, version, nil)), cache.Entry{Kind: cache.Absent, Version: version})
 	})
 }

@@ -5,12 +5,16 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
+	"strconv"
+	"strings"
 
 	"github.com/valkey-io/valkey-go"
 )
 
 //go:embed lua/entry.lua
-var entrySource string
+var entryText string
+
+var entrySource = strings.ReplaceAll(entryText, "FORMATS", strconv.Itoa(FormatMax))
 
 //go:embed lua/each.lua
 var eachSource string

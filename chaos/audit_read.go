@@ -164,7 +164,7 @@ func runID(reply valkey.ValkeyResult) (string, error) {
 func parseEntry(text []byte) entry {
 	header, payload, whole := bytes.Cut(text, []byte("\n"))
 	fields := strings.Fields(string(header))
-	if !whole || len(fields) < 3 || fields[0] != "tl1" {
+	if !whole || len(fields) < 3 || len(fields[0]) != 3 || fields[0][:2] != "tl" {
 		return entry{}
 	}
 	version, err := strconv.ParseInt(fields[2], 10, 64)

@@ -53,6 +53,8 @@ type Config struct {
 	Subjects []string
 	// Recovery measures the speed of recovery too, Mutants runs the suite without one rule after the other.
 	Recovery, Mutants bool
+	// Other is another build of this program: processes of it take the place of our own, and the other way round, in all/rolling-upgrade. Default our own.
+	Other string
 	// Keep keeps every history, not only those with violations.
 	Keep bool
 	// Dir is where the report goes, and the histories of failures. Default chaos/out.

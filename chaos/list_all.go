@@ -1,5 +1,11 @@
 package chaos
 
+import (
+	"time"
+
+	"github.com/tidelock-cache/tidelock/cache"
+)
+
 func allScenarios() []Scenario {
 	return []Scenario{
 		{
@@ -17,6 +23,18 @@ func allScenarios() []Scenario {
 				span("postgres restarted", stop(thePostgres), start(thePostgres)), lull,
 				restartEach(relays), lull,
 				restartEach(drivers), lull),
+			Alone: true,
+		},
+		{
+			// To the other build and back, one process after the other; in between, when all are ours, in our newest format of entries.
+			Name: "all/rolling-upgrade",
+			Faults: steps(
+				rebuildEach(relays, true), rebuildEach(drivers, true), lull,
+				rebuildEach(relays, false), rebuildEach(drivers, false), lull,
+				writeFormat(cache.FormatMax), awaitFormat(cache.FormatMax), lull,
+				writeFormat(1), awaitFormat(1), lull,
+				rebuildEach(relays, true), rebuildEach(drivers, true), untilOver),
+			Lasts: 12 * time.Second,
 			Alone: true,
 		},
 		{

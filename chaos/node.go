@@ -43,6 +43,7 @@ type node struct {
 	mu    sync.Mutex // guards what follows
 	proc  *process
 	life  int
+	build string // the program of the next life, empty for our own
 	armed bool
 	away  time.Duration // before the next life
 	err   error         // what kept a life from beginning
@@ -67,6 +68,9 @@ func (n *node) begin() error {
 	cmd, err := n.command(n.life, n.armed)
 	if err != nil {
 		return err
+	}
+	if n.build != "" {
+		cmd.Path, cmd.Args[0] = n.build, n.build
 	}
 	n.life++
 	n.away = usualAway

@@ -20,8 +20,8 @@ import (
 const sentinelName = "chaos"
 
 // openScene starts the servers of a scenario, and the relays, and waits until all of the promises are in force. Whatever it has started is in the scene, also when it fails: close it.
-func openScene(ctx context.Context, dir string, shared *stack.Postgres, run run, log *zap.Logger) (*scene, error) {
-	s := &scene{dir: dir, log: log, postgres: shared, clients: map[*stack.Valkey]valkey.Client{}}
+func openScene(ctx context.Context, dir, other string, shared *stack.Postgres, run run, log *zap.Logger) (*scene, error) {
+	s := &scene{dir: dir, other: other, log: log, postgres: shared, clients: map[*stack.Valkey]valkey.Client{}}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return s, fmt.Errorf("making the folder of a scenario: %w", err)
 	}

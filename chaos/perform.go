@@ -46,7 +46,7 @@ func (c *conductor) perform(ctx context.Context, r run) Result {
 
 // stage opens the scene, lets traffic and faults loose on it, and judges.
 func (c *conductor) stage(ctx context.Context, r run, dir string, res *Result) (err error) {
-	s, err := openScene(ctx, dir, c.postgres, r, c.cfg.log())
+	s, err := openScene(ctx, dir, c.cfg.Other, c.postgres, r, c.cfg.log())
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	defer func() { err = errors.Join(err, s.keepLogs()) }() // before the servers' folders are removed
 	if err != nil {

@@ -38,6 +38,7 @@ type scene struct {
 	nats              *stack.NATS
 	nodes             []*node
 	clients           map[*stack.Valkey]valkey.Client
+	other             string // the program of the other build, empty for our own
 	traffic           Traffic
 	keys, sums        int   // how many rows there are, and aggregates
 	lull              int   // how many times as long as usual the traffic runs undisturbed

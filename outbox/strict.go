@@ -22,6 +22,7 @@ type Strict struct {
 	generation int64
 	prefixes   []string
 	attached   bool
+	format     int
 }
 
 // ReadStrict returns which keys are strict. db must not be a transaction: the generation is read first, and the prefixes must be at least as new.
@@ -29,7 +30,8 @@ func ReadStrict(ctx context.Context, db DB) (s Strict, err error) {
 	if err := db.QueryRow(ctx, `SELECT last_value - 1 FROM tidelock.strict_generation`).Scan(&s.generation); err != nil {
 		return s, wrap("reading the strict prefixes", err)
 	}
-	err = db.QueryRow(ctx, `SELECT ARRAY(SELECT prefix FROM tidelock.strict), EXISTS (SELECT 1 FROM tidelock.attached)`).Scan(&s.prefixes, &s.attached)
+	err = db.QueryRow(ctx, `SELECT ARRAY(SELECT prefix FROM tidelock.strict), EXISTS (SELECT 1 FROM tidelock.attached), (SELECT format FROM tidelock.format)`).
+		Scan(&s.prefixes, &s.attached, &s.format)
 	return s, wrap("reading the strict prefixes", err)
 }
 
@@ -41,6 +43,9 @@ func (s Strict) Has(key string) bool { return HasPrefix(s.prefixes, key) }
 
 // Attached reports whether any table is attached (see Attach).
 func (s Strict) Attached() bool { return s.attached }
+
+// Format is that of the entries (see Format).
+func (s Strict) Format() int { return s.format }
 
 // HasPrefix reports whether one of the prefixes begins the key.
 func HasPrefix(prefixes []string, key string) bool {

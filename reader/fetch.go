@@ -114,12 +114,16 @@ func (r *Raw) versions(ctx context.Context, keys []string) (map[string]int64, er
 	versions := make(map[string]int64, len(keys))
 	var key string
 	var version int64
-	_, err = pgx.ForEachRow(rows, []any{&key, &version}, func() error {
+	var format int
+	_, err = pgx.ForEachRow(rows, []any{&key, &version, &format}, func() error {
 		versions[key] = version
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading versions: %w", err)
+	}
+	if len(versions) > 0 {
+		_ = r.cache.SetFormat(format) // one that is not known costs loads: writers and relays say so
 	}
 	return versions, nil
 }

@@ -74,6 +74,9 @@ func (r *Relay) handle(ctx context.Context, message jetstream.Msg) (err error) {
 	defer func() { traces.End(span, err) }()
 	bounded, cancel := bounded(ctx, r.cfg.lease())
 	defer cancel()
+	if err := r.follow(bounded); err != nil {
+		return err
+	}
 	if err := r.settle(bounded, claims); err != nil {
 		return err
 	}
@@ -83,6 +86,18 @@ func (r *Relay) handle(ctx context.Context, message jetstream.Msg) (err error) {
 	select {
 	case r.freed <- struct{}{}:
 	default:
+	}
+	return nil
+}
+
+// follow has values written in the format that everybody writes.
+func (r *Relay) follow(ctx context.Context) error {
+	format, err := outbox.Format(ctx, r.cfg.DB)
+	if err != nil {
+		return err
+	}
+	if err := r.cfg.Cache.SetFormat(format); err != nil {
+		r.log.Warn("entry_format_unknown", zap.Error(err))
 	}
 	return nil
 }

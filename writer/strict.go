@@ -44,10 +44,14 @@ func (w *Writer) readStrict(ctx context.Context) error {
 	w.reading.Lock()
 	defer w.reading.Unlock()
 	strict, err := outbox.ReadStrict(ctx, w.db)
-	if err == nil {
-		w.strict.Store(&strict)
+	if err != nil {
+		return err
 	}
-	return err
+	w.strict.Store(&strict)
+	if err := w.cache.SetFormat(strict.Format()); err != nil {
+		w.log.Warn("entry_format_unknown", zap.Error(err))
+	}
+	return nil
 }
 
 // overtaken reports whether an attempt has failed only because the strict prefixes are others by now, and reads them. It must not be called from within a

@@ -5,9 +5,9 @@ local function older(a, b)
   return #a < #b or (#a == #b and a < b)
 end
 
--- Returns kind, version and token ('' unless a placeholder), or nil when the bytes are not ours.
+-- FORMATS is the newest format that this build knows. Returns kind, version and token ('' unless a placeholder), or nil when the bytes are not ours.
 local function parse(bytes)
-  local kind, version, rest = string.match(string.sub(bytes, 1, 64), '^tl1 ([VAP]) (%d+)([^\n]*)\n')
+  local kind, version, rest = string.match(string.sub(bytes, 1, 64), '^tl[1-FORMATS] ([VAP]) (%d+)([^\n]*)\n')
   if not kind or string.find(version, '^0.') or older('9223372036854775807', version) then
     return nil
   end

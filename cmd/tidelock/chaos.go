@@ -23,6 +23,7 @@ type chaosCmd struct {
 	Mutants    bool     `help:"Afterwards switch off one rule of the protocol after the other, and show that a scenario catches it. Needs the sources."`
 	Recovery   bool     `help:"Measure the speed of recovery too." default:"true" negatable:""`
 	List       bool     `help:"List the scenarios."`
+	Other      string   `help:"Another build of this program, for all/rolling-upgrade. Default: this one." placeholder:"PROGRAM" type:"existingfile"`
 	Keep       bool     `help:"Keep every history, not only those with violations."`
 	Dir        string   `help:"Where the report and the histories of failures go." default:"chaos/out" type:"path"`
 }
@@ -58,7 +59,7 @@ func (c *chaosCmd) Run(ctx context.Context, s *Settings) error {
 	}
 	report, err := chaos.Run(ctx, chaos.Config{
 		Seed: c.Seed, Minutes: c.Minutes, Operations: c.Operations, Scenarios: c.Scenario, Subjects: subjects(c.Subject), Recovery: c.Recovery && len(c.Scenario) == 0,
-		Mutants: c.Mutants, Keep: c.Keep, Out: os.Stdout, Dir: c.Dir, Log: log,
+		Mutants: c.Mutants, Other: c.Other, Keep: c.Keep, Out: os.Stdout, Dir: c.Dir, Log: log,
 	})
 	if err != nil {
 		return err

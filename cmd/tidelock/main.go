@@ -30,6 +30,7 @@ type cli struct {
 	Attach   attachCmd        `cmd:"" help:"Have Postgres record every change of an entity's table, whoever makes it."`
 	Detach   detachCmd        `cmd:"" help:"Take that back."`
 	Attached attachedCmd      `cmd:"" help:"List the tables that are attached."`
+	Format   formatCmd        `cmd:"" help:"Show or change the format in which entries are written, for an upgrade while both builds run."`
 	Verify   verifyCmd        `cmd:"" help:"Compare the cache with Postgres, online, and say how consistent they are."`
 	Repair   repairCmd        `cmd:"" help:"Invalidate entries that are older than Postgres says, after a restore by hand, say."`
 	Dev      devCmd           `cmd:"" help:"Start private Postgres, Valkey and NATS servers and a relay to develop against."`

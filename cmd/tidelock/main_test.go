@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/chaos/drive"
 	"github.com/tidelock-cache/tidelock/internal/demo"
 	"github.com/tidelock-cache/tidelock/internal/rig"
 	"github.com/tidelock-cache/tidelock/internal/stacktest"
@@ -22,6 +23,7 @@ import (
 const asTidelock = "TIDELOCK_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
+	drive.RunChild() // all/rolling-upgrade makes processes of what it is given
 	if os.Getenv(asTidelock) != "" {
 		main()
 		return
@@ -78,6 +80,7 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		"relay, no schema": {[]string{db, valkey}, []string{"relay", "--nats-url", "nats://127.0.0.1:1"}, "tidelock migrate up"},
 		"empty key":        {[]string{db, valkey}, []string{"inspect", ""}, "it is empty"},
 		"retry what":       {[]string{db}, []string{"outbox", "retry"}, "--all"},
+		"unknown format":   {[]string{db}, []string{"format", "7"}, "not known to this build"},
 		"down unsaid":      {[]string{db}, []string{"migrate", "down"}, "--yes"},
 		"log level":        {nil, []string{"outbox", "--log-level", "loud"}, "--log-level"},
 		"short token":      {[]string{db, valkey}, []string{"relay", "--nats-url", "nats://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin-token-file", short}, "--admin-token-file"},
@@ -104,11 +107,14 @@ func TestMigrateUpDownStatus(t *testing.T) {
 	env := []string{"TIDELOCK_DATABASE_URL=" + stacktest.Database(t)}
 	for _, step := range []struct{ args, want string }{
 		{"migrate status", "not applied"},
-		{"migrate up", "applied 8 migrations"},
+		{"migrate up", "applied 9 migrations"},
 		{"migrate up", "applied 0 migrations"},
 		{"migrate status", "applied 20"},
 		{"outbox", "pending    0"},
 		{"strict", "no prefix is strict"},
+		{"format", "written in format 1"},
+		{"format 1", "this build knows 1 to 1"},
+		{"migrate down --yes", "took back migration 9"},
 		{"migrate down --yes", "took back migration 8"},
 		{"migrate down --yes", "took back migration 7"},
 		{"migrate down --yes", "took back migration 6"},
