@@ -18,7 +18,7 @@ import (
 
 // runCmd is the bench.
 type runCmd struct {
-	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs, sizes, stale; and the long ones, which run only when named: churn, outage." placeholder:"NAME"`
+	Only        []string      `help:"Measure these alone, and keep the other figures of the run before: writes, reads, strict, seen, peers, drain, relay_peers, costs, sizes, stale, attach; and the long ones, which run only when named: churn, outage." placeholder:"NAME"`
 	Rounds      int           `help:"How often each subject has its turn." default:"5"`
 	Turn        time.Duration `help:"How long a turn is measured." default:"1500ms"`
 	Warm        time.Duration `help:"How long a subject works before it is measured." default:"250ms"`
@@ -39,6 +39,7 @@ type runCmd struct {
 	Faults      int           `help:"How often each fault comes while stale reads are counted." default:"3"`
 	Rest        time.Duration `help:"How long each fault lasts, and the time between two." default:"2s"`
 	Operations  int           `help:"How many operations of each kind are counted for what they cost." default:"2000"`
+	Bulk        int           `help:"How many rows statements on an attached table change." default:"200000"`
 	Profile     string        `help:"Folder for a CPU profile of each turn of Tidelock's." type:"path"`
 	Quick       bool          `help:"Measure a little of the most important in two minutes, and print the ratios beside those of the last release."`
 	Release     string        `help:"The results of the last release." default:"release.json" type:"path"`
@@ -84,6 +85,7 @@ var suites = []suite{
 	{"churn", (*bench).churn, true},
 	{"outage", (*bench).outage, true},
 	{"stale", (*bench).stale, false},
+	{"attach", (*bench).attached, false},
 }
 
 // bench is one run.

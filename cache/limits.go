@@ -49,9 +49,6 @@ func (e *PayloadError) Error() string {
 	return fmt.Sprintf("payload of %q has %d bytes, the limit is %d: store less under one key, or raise PayloadMax in every writer, reader and relay", e.Key, e.Size, e.Limit)
 }
 
-// PayloadMax is the largest payload, in bytes: see [Config.PayloadMax].
-func (c *Cache) PayloadMax() int { return c.cfg.payloadMax() }
-
 // CheckPayload returns a [*PayloadError] when the payload is over [Config.PayloadMax].
 func (c *Cache) CheckPayload(key string, payload []byte) error {
 	if limit := c.cfg.payloadMax(); len(payload) > limit {

@@ -8,7 +8,6 @@ var (
 	recordText         = mutateOrder(mutate(recordSQL), `ORDER BY change.key COLLATE "C"`)
 	recordAttachedText = mutateOrder(mutateAttached(mutate(recordAttachedSQL)), `ORDER BY change.key COLLATE "C"`)
 	oneText            = mutate(oneSQL)
-	putText            = mutate(putSQL)
 	floorText          = mutateFloor(floorSQL)
 	// Those of the guardian.
 	officeText     = mutant.Text("safe-version-by-xid", officeSQL, "pg_snapshot_xmin(pg_current_snapshot()) AS xmin", "'9223372036854775807'::xid8 AS xmin")

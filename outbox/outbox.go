@@ -79,7 +79,8 @@ var (
 // Locked is what Lock has locked.
 type Locked struct {
 	versions map[string]int64
-	behind   []int64 // records that triggers have written for the same keys
+	behind   []int64         // records that triggers have written for the same keys
+	again    map[string]bool // of those the keys whose rows have changed once more since
 }
 
 // Lock takes the row lock of each key, in sorted order, and draws its next version. A payload that is computed from rows
@@ -91,7 +92,7 @@ func Lock(ctx context.Context, db DB, keys []string, strict Strict) (l Locked, e
 		if err != nil {
 			return l, wrap("locking keys", err)
 		}
-		if l.behind, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
+		if err := l.takeBehind(rows); err != nil {
 			return l, wrap("locking keys", err)
 		}
 	}
@@ -99,6 +100,21 @@ func Lock(ctx context.Context, db DB, keys []string, strict Strict) (l Locked, e
 	l.versions, err = collectVersions(rows, err)
 	return l, wrap("locking keys", err)
 }
+
+func (l *Locked) takeBehind(rows pgx.Rows) error {
+	l.again = make(map[string]bool)
+	var version int64
+	var key string
+	var again bool
+	_, err := pgx.ForEachRow(rows, []any{&version, &key, &again}, func() error {
+		l.behind, l.again[key] = append(l.behind, version), again
+		return nil
+	})
+	return err
+}
+
+// Outdated reports whether a payload that was read before the lock may be older than the row: its table is attached, and the transaction changed the row more than once.
+func (l Locked) Outdated(key string) bool { return l.again[key] }
 
 // Version is that of a key.
 func (l Locked) Version(key string) int64 { return l.versions[key] }
@@ -181,7 +197,7 @@ func Latest(ctx context.Context, db DB, keys []string) (map[string]int64, error)
 
 // Check returns ErrNoSchema unless the schema is there.
 func Check(ctx context.Context, db DB) error {
-	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.format WHERE false)
+	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.attached WHERE false)
 		AND NOT EXISTS (SELECT trace FROM tidelock.outbox WHERE false)`, planned)
 	if err != nil && strings.Contains(err.Error(), "disabled description cache") {
 		return fmt.Errorf("the pool has description_cache_capacity=0: leave it at its default, for some statements are described once and planned each time: %w", err)

@@ -41,9 +41,6 @@ func (s Strict) Same(o Strict) bool { return s.generation == o.generation }
 // Has reports whether a key is strict.
 func (s Strict) Has(key string) bool { return HasPrefix(s.prefixes, key) }
 
-// Attached reports whether any table is attached (see Attach).
-func (s Strict) Attached() bool { return s.attached }
-
 // Format is that of the entries (see Format).
 func (s Strict) Format() int { return s.format }
 

@@ -59,6 +59,29 @@ func TestPutOfAnAttachedTableIsRecordedOnce(t *testing.T) {
 	stacktest.Eventually(t, patience, func() bool { return value[int](t, v, "SELECT count(*) FROM tidelock.outbox") == 0 }, "nothing is left for a relay")
 }
 
+// TestRowChangesAgainBesideARefresh: a value that was read before is invalidated also where another key of the transaction is refreshed.
+func TestRowChangesAgainBesideARefresh(t *testing.T) {
+	t.Parallel()
+	v := newWorld(t)
+	v.attach(t)
+	w := v.writer(t)
+	key := v.prefix + "flight:1"
+	_, err := w.Write(t.Context(), func(ctx context.Context, tx *writer.Tx) error {
+		var payload string
+		if err := tx.QueryRow(ctx, "UPDATE flights SET number = 'new' RETURNING row_to_json(flights)::text").Scan(&payload); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "UPDATE seats SET taken = true"); err != nil {
+			return err
+		}
+		return tx.Change(writer.Set(key, []byte(payload)))
+	}, writer.Refresh(v.prefix+"sum", func(context.Context, pgx.Tx) ([]byte, error) { return []byte("1"), nil }))
+	must(t, err)
+	if e, err := v.cache.Get(t.Context(), key); err != nil || e.Hit() {
+		t.Errorf("the cache holds %s, %v, which the row is no longer", e.Payload, err)
+	}
+}
+
 // TestRefreshThatFailsLosesNothing: a caller who commits although Record has failed leaves the key to be loaded.
 func TestRefreshThatFailsLosesNothing(t *testing.T) {
 	t.Parallel()
@@ -67,12 +90,13 @@ func TestRefreshThatFailsLosesNothing(t *testing.T) {
 	w := v.writer(t)
 	key := v.prefix + "flight:1"
 	failure := errors.New("no")
+	ctx, cancel := context.WithCancel(t.Context())
 	tx, err := v.db.Begin(t.Context())
 	must(t, err)
 	defer tx.Rollback(context.Background())
 	_, err = tx.Exec(t.Context(), "UPDATE flights SET number = 'new'")
 	must(t, err)
-	if _, err := w.Record(t.Context(), tx, writer.Refresh(key, func(context.Context, pgx.Tx) ([]byte, error) { return nil, failure })); !errors.Is(err, failure) {
+	if _, err := w.Record(ctx, tx, writer.Refresh(key, func(context.Context, pgx.Tx) ([]byte, error) { cancel(); return nil, failure })); !errors.Is(err, failure) {
 		t.Fatalf("Record returned %v", err)
 	}
 	must(t, tx.Commit(t.Context()))

@@ -104,8 +104,8 @@ func (w *Writer) ttl(ttl time.Duration) time.Duration {
 	return max(ttl-rand.N(ttl/10+1), time.Millisecond)
 }
 
-// refresh fills in the payloads that are computed under the keys' locks.
-func (w *Writer) refresh(ctx context.Context, tx pgx.Tx, changes []Change, records []outbox.Record) error {
+// refresh fills in the payloads that are computed under the keys' locks, and leaves out those that were read before and may be out of date.
+func (w *Writer) refresh(ctx context.Context, tx pgx.Tx, changes []Change, records []outbox.Record, locked outbox.Locked) error {
 	compute := make(map[string]func(context.Context, pgx.Tx) ([]byte, error))
 	for _, c := range changes {
 		compute[c.Key] = c.Refresh
@@ -114,6 +114,9 @@ func (w *Writer) refresh(ctx context.Context, tx pgx.Tx, changes []Change, recor
 		r := &records[i]
 		f := compute[r.Key]
 		if f == nil {
+			if locked.Outdated(r.Key) {
+				r.Kind, r.Payload = outbox.Invalidate, nil
+			}
 			continue
 		}
 		payload, err := f(ctx, tx)

@@ -141,8 +141,12 @@ func (w *Writer) finish(ctx context.Context, group []*queued) {
 		w.counts.groups.Observe(float64(len(group)))
 		records, of := distinct(group)
 		result, open := w.settle(ctx, committed{records, group[0].strict})
+		values := make(map[string][]byte, len(records))
+		for _, q := range group {
+			values[q.put.Key] = q.value
+		}
 		waiting := slices.DeleteFunc(group, func(q *queued) bool {
-			q.result = Result{Keys: []KeyResult{result.Keys[of[q.put.Key]]}, Payload: q.record.Payload}
+			q.result = Result{Keys: []KeyResult{result.Keys[of[q.put.Key]]}, Payload: values[q.put.Key]}
 			settled := !slices.ContainsFunc(open, func(v lease.Version) bool { return v.Key == q.put.Key })
 			if settled {
 				close(q.done)
@@ -204,16 +208,6 @@ func (w *Writer) runOnce(ctx context.Context, group []*queued, patient bool) (fa
 		if err := w.allowed(strict, outbox.Record{Key: q.put.Key}); err != nil {
 			return q, err
 		}
-	}
-	combined, err := w.combinable(ctx, conn.Conn(), group, strict, patient)
-	if err != nil {
-		return nil, err
-	}
-	if combined != nil {
-		if failed, err := w.runCombined(ctx, conn.Conn(), group, combined, strict); err != errPlain {
-			return failed, err
-		}
-		rollback(ctx, conn)
 	}
 	if failed, err := w.statements(ctx, conn, group, patient); err != nil {
 		return failed, err
@@ -311,6 +305,7 @@ func (w *Writer) take(q *queued, rows pgx.Rows) error {
 	if err := w.cache.CheckPayload(q.put.Key, payload); err != nil {
 		return err
 	}
+	q.value = payload
 	q.record = w.records([]Change{{Key: q.put.Key, Kind: q.put.Kind, Payload: payload, TTL: q.put.TTL}})[0]
 	q.record.Trace = w.traceparent(q.ctx)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -48,6 +49,12 @@ func statementFailed(err error) bool {
 	return ok && e.SeverityUnlocalized == "ERROR"
 }
 
+// ofConnection reports whether a pooler says, in place of Postgres, that it has lost the connection: what became of the batch it does not know.
+func ofConnection(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && strings.HasPrefix(e.Code, "08")
+}
+
 // lost reports whether err speaks of the connection or of time rather than of a statement: running it again, one by one,
 // would only fail one by one.
 func lost(err error) bool {
@@ -65,7 +72,7 @@ func commitError(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case statementFailed(err):
+	case statementFailed(err) && !ofConnection(err):
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		}

@@ -18,6 +18,7 @@ func TestCommitErrors(t *testing.T) {
 		unknown bool
 	}{
 		"a statement failed":          {&pgconn.PgError{SeverityUnlocalized: "ERROR", Code: "23505"}, false},
+		"a pooler lost the server":    {&pgconn.PgError{SeverityUnlocalized: "ERROR", Code: "08P01"}, true},
 		"rolled back":                 {pgx.ErrTxCommitRollback, false},
 		"could not be sent":           {&pgconn.ConnectError{}, true}, // claims nothing
 		"the server goes down":        {&pgconn.PgError{SeverityUnlocalized: "FATAL", Code: "57P01"}, true},

@@ -31,16 +31,15 @@ type queued struct {
 	ctx    context.Context
 	put    Put
 	record outbox.Record // filled in by the committer
+	value  []byte        // what its statement returned
 	strict outbox.Strict // likewise
-	plain  bool          // its statement is to be run by itself
 	result Result
 	err    error
 	done   chan struct{}
 }
 
 // Put runs one statement and commits it with its record. Puts that are under way at the same moment share a transaction,
-// sorted by key, and a pipeline to each server; a lone Put does not wait for company. A statement that fails, fails alone. In a small group each goes
-// together with its record as one statement, of which it is a part; one that fails there, or cannot be a part of another one, is run again by itself.
+// sorted by key, and a pipeline to each server; a lone Put does not wait for company. A statement that fails, fails alone.
 //
 // It costs its caller nothing to be in company but this: when ctx ends while the group is under way, Put returns at once
 // with ErrUnknown. Errors are otherwise as for Write, and ErrOneRow, ErrPayloadColumn or a *cache.PayloadError for a

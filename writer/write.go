@@ -153,7 +153,7 @@ func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx
 		return done, nil
 	}
 	if mutant.On("refresh-after-lock") {
-		if err := w.refresh(ctx, tx, changes, records); err != nil {
+		if err := w.refresh(ctx, tx, changes, records, outbox.Locked{}); err != nil {
 			return done, err
 		}
 	}
@@ -166,7 +166,7 @@ func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx
 		return done, err
 	}
 	if !mutant.On("refresh-after-lock") {
-		if err := w.refresh(ctx, tx, changes, records); err != nil {
+		if err := w.refresh(ctx, tx, changes, records, locked); err != nil {
 			invalidateAll(ctx, tx, locked, records)
 			return done, err
 		}
@@ -175,9 +175,11 @@ func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx
 	return done, nil
 }
 
-// invalidateAll records that the values of locked keys are not known, for a caller of Record who commits although it has failed. Where the transaction is lost this fails, and does
-// not matter.
+// invalidateAll records that the values of locked keys are not known, for a caller of Record who commits although it has failed. It fails only where the transaction is lost, or
+// the connection, and then nobody can commit.
 func invalidateAll(ctx context.Context, tx pgx.Tx, locked outbox.Locked, records []outbox.Record) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
 	for i := range records {
 		records[i].Kind, records[i].Payload = outbox.Invalidate, nil
 	}

@@ -109,7 +109,6 @@ type Writer struct {
 	reading sync.Mutex                    // held by whoever reads them
 	behind  chan struct{}                 // they are out of date
 	puts    chan *queued
-	forms   forms
 	alone   chan struct{} // bounds the Puts that go by themselves
 	waiting chan struct{} // bounds those of them that wait for a lock
 
@@ -129,7 +128,7 @@ func New(ctx context.Context, cfg Config) (*Writer, error) {
 	if err := outbox.Check(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	w := &Writer{counts: newCounts(), cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, trace: traces.New(cfg.Traces, "writer"), puts: make(chan *queued), forms: forms{of: make(map[form]*outbox.Combined)}, stop: make(chan struct{}), behind: make(chan struct{}, 1),
+	w := &Writer{counts: newCounts(), cfg: cfg, db: cfg.DB, cache: cfg.Cache, log: cfg.Log, trace: traces.New(cfg.Traces, "writer"), puts: make(chan *queued), stop: make(chan struct{}), behind: make(chan struct{}, 1),
 		alone: make(chan struct{}, cfg.committers()), waiting: make(chan struct{}, cfg.committers())}
 	if w.log == nil {
 		w.log = zap.NewNop()
