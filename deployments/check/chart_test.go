@@ -42,6 +42,7 @@ serve: {enabled: true, entities: {name: entities}, podAnnotations: {a: b}, nodeS
 networkPolicy:
   clients: [{podSelector: {matchLabels: {app: web}}}]
   postgres: {to: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [5432, 6432]}`,
+	"relays that read rows": `relay: {entities: {name: entities}}`,
 	"the HTTP API": `serve: {enabled: true, entities: {name: entities}}`,
 	"the least":    `{migrate: {enabled: false}, networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, relay: {replicas: 1}}`,
 }
