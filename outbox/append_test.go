@@ -144,7 +144,7 @@ func TestMissingSchema(t *testing.T) {
 		"Check":  func() error { return outbox.Check(ctx, db) },
 		"Lock":   func() error { _, err := outbox.Lock(ctx, db, []string{"k"}, outbox.Strict{}); return err },
 		"Latest": func() error { _, err := outbox.Latest(ctx, db, []string{"k"}); return err },
-		"Take":   func() error { _, err := outbox.Take(ctx, db, outbox.Place{}, 1, time.Second); return err },
+		"Take":   func() error { _, err := outbox.Take(ctx, db, outbox.Place{}, 0, 1, time.Second); return err },
 		"Read":   func() error { _, err := outbox.Read(ctx, db, []int64{1}); return err },
 		"Count":  func() error { _, err := outbox.Count(ctx, db); return err },
 		"List":   func() error { _, err := outbox.List(ctx, db, outbox.Filter{}, 1); return err },

@@ -104,7 +104,7 @@ func one(t testing.TB, db sender, key string) int64 {
 // take claims what is due and returns the versions in the order in which they came.
 func take(t testing.TB, db outbox.DB, limit int, lease time.Duration) (versions []int64, seen int) {
 	t.Helper()
-	taken, err := outbox.Take(t.Context(), db, outbox.Place{}, limit, lease)
+	taken, err := outbox.Take(t.Context(), db, outbox.Place{}, 0, limit, lease)
 	must(t, err)
 	return versionsOf(taken), taken.Seen
 }

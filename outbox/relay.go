@@ -62,13 +62,17 @@ type Taken struct {
 }
 
 // Take claims for the length of lease what is their key's latest of up to limit due records, from a place of a walk on that goes from
-// the newest to the oldest. Seen is limit if there may be more.
-func Take(ctx context.Context, db DB, from Place, limit int, lease time.Duration) (Taken, error) {
+// the newest to the oldest, or, with a window, to those that have been due for as long as that. Seen is limit if there may be more.
+func Take(ctx context.Context, db DB, from Place, window time.Duration, limit int, lease time.Duration) (Taken, error) {
 	due := pgtype.Timestamptz{Time: from.due, Valid: true}
 	if from == (Place{}) {
 		due.InfinityModifier = pgtype.Infinity
 	}
-	rows, err := db.Query(ctx, claimDueText, planned, limit, lease, due, from.version)
+	var most *time.Duration
+	if window > 0 {
+		most = &window
+	}
+	rows, err := db.Query(ctx, claimDueText, planned, limit, lease, due, from.version, most)
 	return collectClaims(rows, err)
 }
 

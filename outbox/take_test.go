@@ -54,7 +54,7 @@ func TestClaimsSayWhatTheRelayNeeds(t *testing.T) {
 	db := rig.DB(t)
 	records := everyKind()
 	versions := add(t, db, 0, records...)
-	taken, err := outbox.Take(t.Context(), db, outbox.Place{}, 10, time.Hour)
+	taken, err := outbox.Take(t.Context(), db, outbox.Place{}, 0, 10, time.Hour)
 	must(t, err)
 	want := []outbox.Claim{
 		{Version: versions[0], Key: "z", Allocate: true, Size: 3},
@@ -83,7 +83,7 @@ func TestWalk(t *testing.T) {
 	slices.Reverse(want)
 	var place outbox.Place
 	for len(want) > 0 {
-		taken, err := outbox.Take(t.Context(), db, place, 2, time.Hour)
+		taken, err := outbox.Take(t.Context(), db, place, 0, 2, time.Hour)
 		must(t, err)
 		n := min(2, len(want))
 		sameSet(t, "claimed", versionsOf(taken), want[:n])
@@ -92,7 +92,7 @@ func TestWalk(t *testing.T) {
 		}
 		place, want = taken.Next, want[n:]
 	}
-	if taken, err := outbox.Take(t.Context(), db, place, 2, time.Hour); taken.Seen != 0 || err != nil {
+	if taken, err := outbox.Take(t.Context(), db, place, 0, 2, time.Hour); taken.Seen != 0 || err != nil {
 		t.Errorf("at the end of the walk: %+v, %v", taken, err)
 	}
 }
@@ -108,7 +108,7 @@ func TestWalkPassesWhatWaits(t *testing.T) {
 	var got []int64
 	var place outbox.Place
 	for range 3 {
-		taken, err := outbox.Take(t.Context(), db, place, 2, time.Hour)
+		taken, err := outbox.Take(t.Context(), db, place, 0, 2, time.Hour)
 		must(t, err)
 		got, place = append(got, versionsOf(taken)...), taken.Next
 	}
@@ -199,7 +199,7 @@ func TestNoRecordIsTakenTwice(t *testing.T) {
 	for range takers {
 		work.Go(func() {
 			for {
-				taken, err := outbox.Take(t.Context(), db, outbox.Place{}, 17, time.Hour)
+				taken, err := outbox.Take(t.Context(), db, outbox.Place{}, 0, 17, time.Hour)
 				if err != nil {
 					t.Errorf("taking: %v", err)
 				}
@@ -214,4 +214,20 @@ func TestNoRecordIsTakenTwice(t *testing.T) {
 	}
 	work.Wait()
 	sameSet(t, "claimed by all", all, versions)
+}
+
+// TestTakeWithinAWindow meets what has come due of late, and leaves the rest to a walk through everything.
+func TestTakeWithinAWindow(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	late, early := one(t, db, "late"), one(t, db, "early")
+	exec(t, db, "UPDATE tidelock.outbox SET due_at = now() - interval '1 min' WHERE version = $1", early)
+	for _, c := range []struct {
+		window time.Duration
+		want   []int64
+	}{{30 * time.Second, []int64{late}}, {30 * time.Second, nil}, {0, []int64{early}}} {
+		taken, err := outbox.Take(t.Context(), db, outbox.Place{}, c.window, 10, time.Hour)
+		must(t, err)
+		sameSet(t, fmt.Sprint("within ", c.window), versionsOf(taken), c.want)
+	}
 }

@@ -18,9 +18,40 @@ const natsTimeout = 2 * time.Second
 
 // walk is how far a dispatcher has come in its walk through what is due. It walks again and again.
 type walk struct {
-	place outbox.Place
-	ready bool // the stream was seen since the last failure
-	limit int  // the most records to take at once
+	place  outbox.Place
+	ready  bool // the stream was seen since the last failure
+	limit  int  // the most records to take at once
+	begun  time.Time
+	window time.Duration // how far back it goes, 0 for through everything
+
+	whole time.Time // when a walk through everything began that met nothing
+	next  time.Time // when the next one is worth its price
+}
+
+const (
+	// lateMost is how long before its commit a record may have come due and still be met by a walk that does not go through everything.
+	lateMost = 5 * time.Second
+	// walkShare is the share of the time that walks through everything may take while they meet nothing, but there is one every walkPause.
+	walkShare, walkPause = 20, 5 * time.Second
+)
+
+// begin begins a walk. Where the last one through everything met nothing and took long, for a transaction keeps what was deleted from being cleared away, say,
+// it goes no further than what can have come due since.
+func (w *walk) begin(now time.Time) {
+	w.begun, w.window = now, 0
+	if now.Before(w.next) {
+		w.window = now.Sub(w.whole) + lateMost
+	}
+}
+
+// end ends a walk, which has met something or not.
+func (w *walk) end(now time.Time, met bool) {
+	switch {
+	case met:
+		w.next = time.Time{}
+	case w.window == 0:
+		w.whole, w.next = w.begun, now.Add(min(walkShare*now.Sub(w.begun), walkPause))
+	}
 }
 
 // dispatch takes what is due and publishes it, until ctx ends. While the cache is down it takes nothing.
@@ -65,16 +96,21 @@ func (r *Relay) dispatchOnce(ctx context.Context, w *walk) (more bool, err error
 		r.awaitRoom(ctx)
 		return true, nil
 	}
+	if w.place == (outbox.Place{}) {
+		w.begin(time.Now())
+	}
 	limit := min(w.limit, room*r.cfg.chunkRecords())
 	bounded, cancel := bounded(ctx, callTimeout)
 	defer cancel()
-	taken, err := outbox.Take(bounded, r.cfg.DB, w.place, limit, r.cfg.lease())
+	taken, err := outbox.Take(bounded, r.cfg.DB, w.place, w.window, limit, r.cfg.lease())
 	if err != nil {
 		return false, err
 	}
 	w.place = outbox.Place{}
 	if more = taken.Seen == limit; more {
 		w.place = taken.Next
+	} else {
+		w.end(time.Now(), taken.Seen > 0)
 	}
 	return more, r.hand(ctx, taken)
 }
