@@ -46,7 +46,7 @@ func (c *attachCmd) Run(ctx context.Context, s *Settings) error {
 		return err
 	}
 	fmt.Printf("%q is attached: every statement that changes rows of %s is recorded, whoever sends it\n", e.Name, e.Table.Sanitize())
-	fmt.Printf("what was changed behind the cache's back until now is not: see \"tidelock verify --help\"\n")
+	fmt.Printf("what was changed behind the cache's back until now is not: \"tidelock verify --entities FILE\" finds it\n")
 	return nil
 }
 
