@@ -43,8 +43,8 @@ networkPolicy:
   clients: [{podSelector: {matchLabels: {app: web}}}]
   postgres: {to: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [5432, 6432]}`,
 	"relays that read rows": `relay: {entities: {name: entities}}`,
-	"the HTTP API": `serve: {enabled: true, entities: {name: entities}}`,
-	"the least":    `{migrate: {enabled: false}, networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, relay: {replicas: 1}}`,
+	"the HTTP API":          `serve: {enabled: true, entities: {name: entities}}`,
+	"the least":             `{migrate: {enabled: false}, networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, relay: {replicas: 1}}`,
 }
 
 // bad are values that it must refuse, and a word of the reason.
