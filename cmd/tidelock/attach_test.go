@@ -1,12 +1,19 @@
 package main
 
 import (
+	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tidelock-cache/tidelock/internal/rig"
+	"github.com/tidelock-cache/tidelock/internal/stacktest"
 )
 
 // TestOperatorAttaches holds what is said while tables are attached, changed and detached.
@@ -64,4 +71,51 @@ func TestOperatorAttaches(t *testing.T) {
 	says(true, `"boat" is detached`, "detach", "boat")
 	says(false, "is not attached", "detach", "boat")
 	says(true, "no table is attached", "attached")
+}
+
+// TestRelayLoadsWhatPsqlChanges: it brings the rows of an attached table to the cache, and its dashboard shows them to an administrator.
+func TestRelayLoadsWhatPsqlChanges(t *testing.T) {
+	t.Parallel()
+	server := stacktest.OwnValkey(t)
+	env, file := boats(t, server.URL())
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("a token of the test"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env = append(env, "TIDELOCK_ENTITIES="+file, "TIDELOCK_STREAM="+t.Name())
+	if _, stderr, ok := tidelock(t, env, "attach", "boats"); !ok {
+		t.Fatal(stderr)
+	}
+	relay, address := running(t, env, "ops_serving", "relay", "--listen", "127.0.0.1:0", "--admin-token-file", token)
+	db, err := pgx.Connect(t.Context(), strings.TrimPrefix(env[0], "TIDELOCK_DATABASE_URL="))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(t.Context())
+	if _, err := db.Exec(t.Context(), "INSERT INTO boats VALUES (7, 'Ark')"); err != nil {
+		t.Fatal(err)
+	}
+	key, row := t.Name()+":7", `{"id":7,"name":"Ark"}`
+	c := rig.Cache(t, server.URL())
+	stacktest.Eventually(t, 20*time.Second, func() bool {
+		e, err := c.Get(t.Context(), key)
+		return err == nil && string(e.Payload) == row
+	}, "the row is in the cache")
+
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/dashboard/key?key="+key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer a token of the test")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(response.Body)
+	var shown struct{ Row string }
+	if err := json.Unmarshal(text, &shown); err != nil || shown.Row != row {
+		t.Errorf("the dashboard says %s, %v", text, err)
+	}
+	stopped(t, relay)
 }

@@ -71,3 +71,11 @@ func loads(file *entity.File, db *pgxpool.Pool) func(ctx context.Context, keys [
 		return found, nil
 	}
 }
+
+// rowOf returns how the dashboard shows the row behind a key.
+func rowOf(load func(ctx context.Context, keys []string) (map[string][]byte, error)) func(ctx context.Context, key string) (string, error) {
+	return func(ctx context.Context, key string) (string, error) {
+		found, err := load(ctx, []string{key})
+		return string(found[key]), err
+	}
+}

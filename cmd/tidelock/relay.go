@@ -29,7 +29,7 @@ type relayCmd struct {
 	Lease        time.Duration `help:"How long a record is this relay's before others may take it." default:"10s" env:"TIDELOCK_LEASE"`
 	KeepVersions time.Duration `help:"How long a key's version is kept after its last write; at least the longest TTL in use." default:"168h" env:"TIDELOCK_KEEP_VERSIONS"`
 	AuditRate    int           `help:"Keys a second that the guardian compares with Postgres in the background; 0 for none." default:"500" env:"TIDELOCK_AUDIT_RATE"`
-	Entities     entitiesFile  `help:"The guardian compares by value too: each entry of the entities that this file declares with its row. Its role needs SELECT on their tables." placeholder:"FILE" env:"TIDELOCK_ENTITIES" type:"existingfile"`
+	Entities     entitiesFile  `help:"Load the rows of the entities that this file declares: for what attached tables record, to compare entries with them, and to show them on the dashboard. The role needs SELECT on their tables." placeholder:"FILE" env:"TIDELOCK_ENTITIES" type:"existingfile"`
 	Listen       string        `help:"Serve a dashboard, /metrics, /livez and /readyz at this address, such as 127.0.0.1:9464. Default: nowhere." placeholder:"HOST:PORT" env:"TIDELOCK_LISTEN"`
 	AdminToken   string        `name:"admin-token-file" help:"Who gives the token in this file to the dashboard may retry records and look at keys. Default: nobody may." placeholder:"FILE" env:"TIDELOCK_ADMIN_TOKEN_FILE" type:"existingfile"`
 	Report       time.Duration `help:"How often to log what was done; 0 for never." default:"1m" env:"TIDELOCK_REPORT"`
@@ -73,6 +73,9 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 		AuditRate: orNone(c.AuditRate), Traces: traces.Provider(), Log: log}
 	if file != nil {
 		cfg.Load = loads(file, db)
+		if c.page.Row == nil {
+			c.page.Row = rowOf(cfg.Load)
+		}
 		cfg.AuditRows = func(ctx context.Context) ([]verify.Rows, error) { return rows(ctx, file, db) }
 	}
 	r, err := relay.New(cfg)

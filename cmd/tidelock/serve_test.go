@@ -57,11 +57,13 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stderr)
-	var started struct{ Addr, Address string } // of the operators, and of the clients
-	for started.Address == "" && lines.Scan() {
-		_ = json.Unmarshal(lines.Bytes(), &started)
+	at := make(map[string]string) // where it serves operators and clients, by what it says
+	for at["serving"] == "" && lines.Scan() {
+		var line struct{ Msg, Address string }
+		_ = json.Unmarshal(lines.Bytes(), &line)
+		at[line.Msg] = line.Address
 	}
-	answer, err := http.Get("http://" + started.Address + "/v1/boats/1")
+	answer, err := http.Get("http://" + at["serving"] + "/v1/boats/1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,11 +73,11 @@ func TestServe(t *testing.T) {
 	if answer.StatusCode != http.StatusNotFound || !strings.Contains(string(text), "no such row of boats") {
 		t.Errorf("got %d: %s", answer.StatusCode, text)
 	}
-	requests := scrape(t, started.Addr)["tidelock_http_requests_total"]
+	requests := scrape(t, at["ops_serving"])["tidelock_http_requests_total"]
 	if len(requests.GetMetric()) != 1 || requests.Metric[0].GetCounter().GetValue() != 1 {
 		t.Errorf("one request was sent, and it tells %v", requests)
 	}
-	fetch(t, "http://"+started.Addr+"/readyz", http.StatusOK)
+	fetch(t, "http://"+at["ops_serving"]+"/readyz", http.StatusOK)
 	http.DefaultClient.CloseIdleConnections()
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

@@ -60,10 +60,10 @@ func Listen(ctx context.Context, addr string, h http.Handler, log *zap.Logger) (
 	go func() {
 		defer close(s.done)
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("serving_failed", zap.String("addr", addr), zap.Error(err))
+			log.Error("serving_failed", zap.String("address", addr), zap.Error(err))
 		}
 	}()
-	log.Info("serving", zap.String("addr", s.Addr))
+	log.Info("ops_serving", zap.String("address", s.Addr))
 	return s, nil
 }
 
