@@ -61,7 +61,7 @@ type racer struct {
 
 func (r *racer) step(ctx context.Context) error {
 	var label int64
-	if err := r.db.QueryRow(ctx, r.labelSQL, []string{r.key}).Scan(nil, &label); err != nil {
+	if err := r.db.QueryRow(ctx, r.labelSQL, []string{r.key}).Scan(nil, &label, nil); err != nil {
 		return fmt.Errorf("reading the label: %w", err)
 	}
 	if label < r.seen {

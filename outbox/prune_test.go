@@ -74,7 +74,7 @@ func awaitFloor(t testing.TB, db outbox.DB) {
 func label(t testing.TB, db outbox.DB, key string) int64 {
 	t.Helper()
 	var version int64
-	must(t, db.QueryRow(t.Context(), labelSQL(t), []string{key}).Scan(nil, &version))
+	must(t, db.QueryRow(t.Context(), labelSQL(t), []string{key}).Scan(nil, &version, nil))
 	return version
 }
 
