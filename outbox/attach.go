@@ -65,8 +65,8 @@ type Beginner interface {
 	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
 }
 
-// Attach has Postgres record every change of a table's rows, whoever makes it, as an invalidation of its key: by triggers on statements, on the table and on
-// its partitions. To attach again brings the triggers up to date, with new partitions, say. It waits for the transactions that are writing to the table, and keeps others
+// Attach has Postgres record what every statement changes of a table's rows, whoever sends it, as an invalidation of its key: by triggers on the table and on
+// its partitions. DDL that changes rows, and logical replication into the table, fire none. To attach again brings the triggers up to date, with new partitions, say. It waits for the transactions that are writing to the table, and keeps others
 // from it meanwhile; ErrTableBusy says that it had to wait for longer than wait (at least 1 ms), and did nothing. ErrStrictOrAttached says that a prefix is strict that the
 // keys have, or may have. The role must own the table, and have the rights of the one that migrated.
 func Attach(ctx context.Context, db Beginner, a Attachment, wait time.Duration) error {
