@@ -38,7 +38,7 @@ func TestNeighbourChangesTheRow(t *testing.T) {
 		must(t, a.err)
 	}
 	row := value[string](t, v, "SELECT row_to_json(flights)::text FROM flights")
-	stacktest.Eventually(t, patience, func() bool { return value[int](t, v, "SELECT count(*) FROM tidelock.outbox") == 0 }, "all is settled")
+	stacktest.Eventually(t, patience, func() bool { return v.records(t) == 0 }, "all is settled")
 	if e, err := v.cache.Get(t.Context(), v.prefix+"flight:1"); err != nil || e.Hit() && string(e.Payload) != row {
 		t.Errorf("the cache holds %s, %v, and the row is %s", e.Payload, err, row)
 	}
@@ -56,7 +56,7 @@ func TestPutOfAnAttachedTableIsRecordedOnce(t *testing.T) {
 	if e, err := v.cache.Get(t.Context(), key); err != nil || string(e.Payload) != string(result.Payload) || e.Version != result.Version() {
 		t.Errorf("the cache holds %s of version %d, %v, want %s of %d", e.Payload, e.Version, err, result.Payload, result.Version())
 	}
-	stacktest.Eventually(t, patience, func() bool { return value[int](t, v, "SELECT count(*) FROM tidelock.outbox") == 0 }, "nothing is left for a relay")
+	stacktest.Eventually(t, patience, func() bool { return v.records(t) == 0 }, "nothing is left for a relay")
 }
 
 // TestRowChangesAgainBesideARefresh: a value that was read before is invalidated also where another key of the transaction is refreshed.

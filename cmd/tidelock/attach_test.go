@@ -86,7 +86,7 @@ func TestRelayLoadsWhatPsqlChanges(t *testing.T) {
 	if _, stderr, ok := tidelock(t, env, "attach", "boats"); !ok {
 		t.Fatal(stderr)
 	}
-	relay, address := running(t, env, "ops_serving", "relay", "--listen", "127.0.0.1:0", "--admin-token-file", token)
+	relay, at := running(t, env, "ops_serving", "relay", "--listen", "127.0.0.1:0", "--admin-token-file", token)
 	db, err := pgx.Connect(t.Context(), strings.TrimPrefix(env[0], "TIDELOCK_DATABASE_URL="))
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestRelayLoadsWhatPsqlChanges(t *testing.T) {
 		return err == nil && string(e.Payload) == row
 	}, "the row is in the cache")
 
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/dashboard/key?key="+key, nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+at["ops_serving"]+"/dashboard/key?key="+key, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

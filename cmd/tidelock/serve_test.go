@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -48,21 +46,7 @@ func TestServe(t *testing.T) {
 	if _, stderr, ok := tidelock(t, env, "serve", "--entities", good, "--check"); !ok {
 		t.Errorf("a good file is refused: %s", stderr)
 	}
-	cmd := command(t.Context(), env, "serve", "--entities", good, "--ops-listen", "127.0.0.1:0")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(stderr)
-	at := make(map[string]string) // where it serves operators and clients, by what it says
-	for at["serving"] == "" && lines.Scan() {
-		var line struct{ Msg, Address string }
-		_ = json.Unmarshal(lines.Bytes(), &line)
-		at[line.Msg] = line.Address
-	}
+	cmd, at := running(t, env, "serving", "serve", "--entities", good, "--ops-listen", "127.0.0.1:0")
 	answer, err := http.Get("http://" + at["serving"] + "/v1/boats/1")
 	if err != nil {
 		t.Fatal(err)
@@ -79,12 +63,5 @@ func TestServe(t *testing.T) {
 	}
 	fetch(t, "http://"+at["ops_serving"]+"/readyz", http.StatusOK)
 	http.DefaultClient.CloseIdleConnections()
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	for lines.Scan() {
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("it ended with %v", err)
-	}
+	stopped(t, cmd)
 }

@@ -89,8 +89,8 @@ func (r *receiver) find(trace, service, name string) (*otlp.Span, bool) {
 	return nil, false
 }
 
-// running starts a command, and returns the address that it says in its log once it has said msg.
-func running(t *testing.T, env []string, msg string, args ...string) (cmd *exec.Cmd, address string) {
+// running starts a command, and returns the addresses that it says in its log, by what it says of them, once it has said msg.
+func running(t *testing.T, env []string, msg string, args ...string) (cmd *exec.Cmd, at map[string]string) {
 	t.Helper()
 	cmd = command(t.Context(), env, args...)
 	stderr, err := cmd.StderrPipe()
@@ -101,15 +101,18 @@ func running(t *testing.T, env []string, msg string, args ...string) (cmd *exec.
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stderr)
-	var line struct{ Msg, Address string }
-	for line.Msg != msg && lines.Scan() {
+	at = make(map[string]string)
+	said := false
+	for !said && lines.Scan() {
+		var line struct{ Msg, Address string }
 		_ = json.Unmarshal(lines.Bytes(), &line)
+		at[line.Msg], said = line.Address, line.Msg == msg
 	}
-	if line.Msg != msg {
+	if !said {
 		t.Fatalf("%v never said %s", args, msg)
 	}
 	go func() { _, _ = io.Copy(io.Discard, stderr) }() // ends with the command
-	return cmd, line.Address
+	return cmd, at
 }
 
 // stopped tells a command to end, and returns how long that took.
@@ -170,11 +173,11 @@ func TestTracesReachTheCollector(t *testing.T) {
 	to, valkey := newReceiver(t), stacktest.OwnValkey(t)
 	env, file := boats(t, valkey.URL())
 	env = append(env, "TIDELOCK_OTLP_ENDPOINT="+to.URL, "OTEL_EXPORTER_OTLP_HEADERS=token=secret", "TIDELOCK_STREAM=TRACED")
-	server, address := running(t, env, "serving", "serve", "--entities", file, "--listen", "127.0.0.1:0")
+	server, at := running(t, env, "serving", "serve", "--entities", file, "--listen", "127.0.0.1:0")
 	if err := valkey.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	launch(t, address, trace)
+	launch(t, at["serving"], trace)
 	if err := valkey.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -227,9 +230,9 @@ func TestCollectorThatIsDown(t *testing.T) {
 			env, file := boats(t, stacktest.Valkey(t).URL())
 			// Spans are dropped when a few wait, and tried to be sent at once.
 			env = append(env, "OTEL_BSP_MAX_QUEUE_SIZE=4", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=1")
-			cmd, address := running(t, env, "serving", "serve", "--entities", file, "--listen", "127.0.0.1:0", "--otlp-endpoint", endpoint)
+			cmd, at := running(t, env, "serving", "serve", "--entities", file, "--listen", "127.0.0.1:0", "--otlp-endpoint", endpoint)
 			for range 100 {
-				if took := launch(t, address, "0af7651916cd43dd8448eb211c80319c"); took > 2*time.Second {
+				if took := launch(t, at["serving"], "0af7651916cd43dd8448eb211c80319c"); took > 2*time.Second {
 					t.Errorf("a write took %v", took)
 				}
 			}
