@@ -76,17 +76,24 @@ func Attach(ctx context.Context, db Beginner, a Attachment, wait time.Duration) 
 	if strings.Contains(a.Key, "$tidelock$") || strings.Contains(a.Key, "$from$") { // what quotes it
 		return fmt.Errorf("attaching %q: a column of the key has $tidelock$ or $from$ in its name, which cannot be attached", a.Entity)
 	}
-	err := pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error { return attach(ctx, tx, a, wait) })
+	return changeAttached(ctx, db, fmt.Sprintf("attaching %q", a.Entity), wait, func(tx pgx.Tx) error { return attach(ctx, tx, a) })
+}
+
+// changeAttached changes what is attached in a transaction that waits for no lock longer than that, and has the writers hear of it.
+func changeAttached(ctx context.Context, db Beginner, doing string, wait time.Duration, do func(tx pgx.Tx) error) error {
+	err := pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprint(max(wait.Milliseconds(), 1))); err != nil {
+			return err
+		}
+		return do(tx)
+	})
 	if err != nil {
-		return wrap(fmt.Sprintf("attaching %q", a.Entity), busy(err))
+		return wrap(doing, busy(err))
 	}
 	return wrap("telling the writers", nextGeneration(ctx, db))
 }
 
-func attach(ctx context.Context, tx pgx.Tx, a Attachment, wait time.Duration) error {
-	if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprint(max(wait.Milliseconds(), 1))); err != nil {
-		return err
-	}
+func attach(ctx context.Context, tx pgx.Tx, a Attachment) error {
 	// With its partitions, from the top down as everybody locks them, before they are listed.
 	if _, err := tx.Exec(ctx, "LOCK TABLE "+a.Table.Sanitize()+" IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 		return err
@@ -121,7 +128,7 @@ func attach(ctx context.Context, tx pgx.Tx, a Attachment, wait time.Duration) er
 		TTL           int64
 		Allocate      bool
 		Relations     []relation
-	}{attachedFunction(a.Entity), a.Key, a.trigger, Record{TTL: orHour(a.TTL)}.ttl(), a.Allocate, relations}); err != nil {
+	}{attachedFunction(a.Entity), a.Key, a.trigger, Record{TTL: cmp.Or(a.TTL, time.Hour)}.ttl(), a.Allocate, relations}); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, sql.String()); err != nil {
@@ -134,13 +141,6 @@ func attach(ctx context.Context, tx pgx.Tx, a Attachment, wait time.Duration) er
 // trigger is the name of a trigger on an event.
 func (a Attachment) trigger(event string) string {
 	return pgx.Identifier{"tidelock " + a.Entity + " " + event}.Sanitize()
-}
-
-func orHour(ttl time.Duration) time.Duration {
-	if ttl == 0 {
-		return time.Hour
-	}
-	return ttl
 }
 
 // attachedFunction is the name of an entity's trigger function.
@@ -190,10 +190,7 @@ func relationsOf(ctx context.Context, db DB, oid uint32, entity string) ([]relat
 // Detach has Postgres no longer record the changes of an entity's table, and reports whether it did. It needs the table for a moment; ErrTableBusy says that
 // it had to wait for longer than wait. What is recorded already is settled as ever.
 func Detach(ctx context.Context, db Beginner, entity string, wait time.Duration) (was bool, err error) {
-	err = pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprint(max(wait.Milliseconds(), 1))); err != nil {
-			return err
-		}
+	err = changeAttached(ctx, db, fmt.Sprintf("detaching %q", entity), wait, func(tx pgx.Tx) error {
 		if err := dropTriggers(ctx, tx, entity); err != nil {
 			return err
 		}
@@ -201,10 +198,7 @@ func Detach(ctx context.Context, db Beginner, entity string, wait time.Duration)
 		was = tag.RowsAffected() == 1
 		return err
 	})
-	if err != nil {
-		return false, wrap(fmt.Sprintf("detaching %q", entity), busy(err))
-	}
-	return was, wrap("telling the writers", nextGeneration(ctx, db))
+	return was && err == nil, err
 }
 
 // AttachedTables lists the tables that are attached.

@@ -5,8 +5,9 @@ import "github.com/tidelock-cache/tidelock/internal/mutant"
 // The statements that run: those of the files, less a rule in a mutants build.
 var (
 	lockText           = mutateOrder(mutate(lockSQL), `ORDER BY k.key COLLATE "C"`)
-	recordText         = mutateOrder(mutate(recordSQL), `ORDER BY change.key COLLATE "C"`)
-	recordAttachedText = mutateOrder(mutateAttached(mutate(recordAttachedSQL)), `ORDER BY change.key COLLATE "C"`)
+	recordAllText      = mutateOrder(mutate(recordAllSQL), `ORDER BY change.key COLLATE "C"`)
+	recordText         = recordSQL + recordAllText
+	recordAttachedText = mutateAttached(recordAttachedSQL) + recordAllText
 	oneText            = mutate(oneSQL)
 	floorText          = mutateFloor(floorSQL)
 	// Those of the guardian.

@@ -70,6 +70,8 @@ var (
 	recordSQL string
 	//go:embed sql/record_attached.sql
 	recordAttachedSQL string
+	//go:embed sql/record_all.sql
+	recordAllSQL string
 	//go:embed sql/behind.sql
 	behindSQL string
 	//go:embed sql/latest.sql
@@ -141,22 +143,12 @@ func Append(b *pgx.Batch, records []Record, grace time.Duration, strict Strict) 
 		appendOne(b, &records[0], grace, strict)
 		return
 	}
-	c := columnsOf(records)
+	c, text := columnsOf(records), recordText
 	if strict.attached {
-		b.Queue(recordAttachedText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation, c.traces).Query(func(rows pgx.Rows) error {
-			return wrap("recording changes", takeRecorded(rows, records))
-		})
-		return
+		text = recordAttachedText
 	}
-	b.Queue(recordText, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation, c.traces).Query(func(rows pgx.Rows) error {
-		versions, err := collectVersions(rows, nil)
-		if err != nil {
-			return wrap("recording changes", err)
-		}
-		for i := range records {
-			records[i].Version = versions[records[i].Key]
-		}
-		return nil
+	b.Queue(text, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation, c.traces).Query(func(rows pgx.Rows) error {
+		return wrap("recording changes", takeRecorded(rows, records))
 	})
 }
 

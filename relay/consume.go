@@ -116,7 +116,7 @@ func (r *Relay) settle(ctx context.Context, claims []outbox.Claim) error {
 	if mutant.On("relay-ticket-before-read") {
 		tickets = r.tickets(ctx, claims)
 	}
-	r.load(ctx, claims, records)
+	r.load(ctx, tickets, records)
 	spans := r.traceRecords(ctx, records)
 	replies := r.cfg.Cache.Apply(ctx, changes(records, tickets)...)
 	tell(spans, replies)

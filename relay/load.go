@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -23,19 +24,15 @@ func (r *Relay) wanted(claims []outbox.Claim) []outbox.Claim {
 	return claims
 }
 
-// load gives records without a value the one that the row has now, which is at least as new as the version that it gets, for that is committed. What cannot be
+// load gives records without a value for which there are tickets the one that the row has now, which is at least as new as the version that it gets, for that is committed. What cannot be
 // loaded, or would not fit in a chunk, stays an invalidation: the next reader loads it.
-func (r *Relay) load(ctx context.Context, claims []outbox.Claim, records []outbox.Record) {
+func (r *Relay) load(ctx context.Context, tickets map[string]cache.Held, records []outbox.Record) {
 	if r.cfg.Load == nil {
 		return
 	}
-	asked := make(map[string]bool)
-	for _, c := range claims {
-		asked[c.Key] = c.Allocate
-	}
 	var without []*outbox.Record
 	for i, record := range records {
-		if record.Kind == outbox.Invalidate && !record.Superseded && asked[record.Key] {
+		if _, asked := tickets[record.Key]; asked && record.Kind == outbox.Invalidate && !record.Superseded {
 			without = append(without, &records[i])
 		}
 	}

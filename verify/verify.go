@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
@@ -27,7 +26,7 @@ const (
 // Config says what is verified. The zero value of a field means its default.
 type Config struct {
 	// DB is the primary, Cache is what is compared with it. Required.
-	DB    DB
+	DB    outbox.Beginner
 	Cache *cache.Cache
 	// Rows are those whose values are compared as well, after the versions. Default none. The server's user needs SCAN, and DB's sessions must be as they are
 	// for those who fill the cache: for entities, as entity.Tune sets them.
@@ -46,12 +45,6 @@ type Config struct {
 	Log *zap.Logger
 
 	windows []time.Duration // shorter in tests
-}
-
-// DB is what is needed of a *pgxpool.Pool.
-type DB interface {
-	outbox.DB
-	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
 }
 
 // Rows say what the cache should hold of some kind of key. An *entity.Entity does, for what "tidelock serve" writes.

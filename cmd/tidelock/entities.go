@@ -24,58 +24,60 @@ func (f entitiesFile) read() (file *entity.File, tune []func(*pgxpool.Config), e
 	return file, []func(*pgxpool.Config){entity.Tune}, err
 }
 
-// rows holds the file against the database and returns the rows that it declares.
-func rows(ctx context.Context, file *entity.File, db *pgxpool.Pool) ([]verify.Rows, error) {
-	entities, err := file.Check(ctx, db)
-	if err != nil {
-		return nil, err
+// declared are the entities of a file, once it was held against the database.
+type declared struct {
+	file *entity.File
+	db   *pgxpool.Pool
+
+	mu       sync.Mutex
+	entities []*entity.Entity // nil until the file fits
+}
+
+// check holds the file against the database, until it fits.
+func (d *declared) check(ctx context.Context) ([]*entity.Entity, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.entities != nil {
+		return d.entities, nil
 	}
+	var err error
+	d.entities, err = d.file.Check(ctx, d.db)
+	return d.entities, err
+}
+
+// rows are what the cache should hold of them.
+func (d *declared) rows(ctx context.Context) ([]verify.Rows, error) {
+	entities, err := d.check(ctx)
 	all := make([]verify.Rows, len(entities))
 	for i, e := range entities {
 		all[i] = e
 	}
-	return all, nil
+	return all, err
 }
 
-// loads returns how a relay loads the rows of what the file declares. The file is held against the database at the first load, again until that succeeds.
-func loads(file *entity.File, db *pgxpool.Pool) func(ctx context.Context, keys []string) (map[string][]byte, error) {
-	var mu sync.Mutex
-	var entities []*entity.Entity
-	checked := func(ctx context.Context) ([]*entity.Entity, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if entities != nil {
-			return entities, nil
-		}
-		var err error
-		entities, err = file.Check(ctx, db)
-		return entities, err
+// load loads the rows of those keys that are theirs, as relay.Config.Load wants it.
+func (d *declared) load(ctx context.Context, keys []string) (map[string][]byte, error) {
+	entities, err := d.check(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return func(ctx context.Context, keys []string) (map[string][]byte, error) {
-		entities, err := checked(ctx)
+	found := make(map[string][]byte, len(keys))
+	for _, e := range entities {
+		own := slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !e.Has(key) })
+		if len(own) == 0 {
+			continue
+		}
+		rows, err := e.Load(ctx, d.db, own)
 		if err != nil {
 			return nil, err
 		}
-		found := make(map[string][]byte, len(keys))
-		for _, e := range entities {
-			own := slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !e.Has(key) })
-			if len(own) == 0 {
-				continue
-			}
-			rows, err := e.Load(ctx, db, own)
-			if err != nil {
-				return nil, err
-			}
-			maps.Copy(found, rows)
-		}
-		return found, nil
+		maps.Copy(found, rows)
 	}
+	return found, nil
 }
 
-// rowOf returns how the dashboard shows the row behind a key.
-func rowOf(load func(ctx context.Context, keys []string) (map[string][]byte, error)) func(ctx context.Context, key string) (string, error) {
-	return func(ctx context.Context, key string) (string, error) {
-		found, err := load(ctx, []string{key})
-		return string(found[key]), err
-	}
+// row is the row behind a key as the dashboard shows it, empty for none.
+func (d *declared) row(ctx context.Context, key string) (string, error) {
+	found, err := d.load(ctx, []string{key})
+	return string(found[key]), err
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/tidelock-cache/tidelock/internal/dashboard"
 	"github.com/tidelock-cache/tidelock/internal/ops"
 	"github.com/tidelock-cache/tidelock/relay"
-	"github.com/tidelock-cache/tidelock/verify"
 )
 
 // relayTimeout is the deadline of a relay's calls to Valkey: each carries hundreds of changes.
@@ -72,11 +71,11 @@ func (c *relayCmd) Run(ctx context.Context, s *Settings) error {
 	cfg := relay.Config{DB: db, Cache: cache, NATS: conn, Stream: c.Stream, Consumers: c.Consumers, Lease: c.Lease, KeepVersions: c.KeepVersions,
 		AuditRate: orNone(c.AuditRate), Traces: traces.Provider(), Log: log}
 	if file != nil {
-		cfg.Load = loads(file, db)
+		d := &declared{file: file, db: db}
+		cfg.Load, cfg.AuditRows = d.load, d.rows
 		if c.page.Row == nil {
-			c.page.Row = rowOf(cfg.Load)
+			c.page.Row = d.row
 		}
-		cfg.AuditRows = func(ctx context.Context) ([]verify.Rows, error) { return rows(ctx, file, db) }
 	}
 	r, err := relay.New(cfg)
 	if err != nil {

@@ -44,7 +44,7 @@ func (c *verifyCmd) Run(ctx context.Context, s *Settings) error {
 	defer db.Close()
 	cfg := verify.Config{DB: db, Keys: outbox.Sample{Share: c.Sample, Seed: rand.Int64()}, Rate: c.Rate, For: c.For, Fix: c.Fix, Log: log}
 	if file != nil {
-		if cfg.Rows, err = rows(ctx, file, db); err != nil {
+		if cfg.Rows, err = (&declared{file: file, db: db}).rows(ctx); err != nil {
 			return err
 		}
 	}

@@ -1,25 +1,4 @@
--- lock.sql and insert.sql in one statement: locks each key, draws its version, writes its record.
--- $1 keys, $2 kinds, $3 payloads, $4 TTLs in ms, $5 allocate, $6 the grace, $7 the generation of the strict prefixes, $8 traces: null if
--- none has one, empty for one that has none. lock.sql says why it is as it is.
-WITH me AS MATERIALIZED (
-    SELECT x.xid,
-           CASE WHEN current_setting('synchronous_commit') = 'off'
-                THEN set_config('synchronous_commit', 'on', true) END AS durable,
-           CASE WHEN (SELECT last_value - 1 FROM tidelock.strict_generation WHERE x.xid IS NOT NULL) <> $7::bigint
-                THEN tidelock.strict_changed() END AS agreed
-    FROM (SELECT pg_current_xact_id() AS xid OFFSET 0) x
-), change AS MATERIALIZED (
+-- What record_all.sql writes: what it is given. $1 keys, $2 kinds, $3 payloads, $4 TTLs in ms, $5 allocate, $8 traces, null if there is none, and '' for a record without one.
+WITH change AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::boolean[], $8::text[])
         AS c (key, kind, payload, ttl_ms, allocate, trace)
-), locked AS (
-    INSERT INTO tidelock.versions AS v (key, version, xid)
-    SELECT change.key, nextval('tidelock.version_seq'), me.xid
-    FROM me, change
-    ORDER BY change.key COLLATE "C"
-    ON CONFLICT (key) DO UPDATE SET version = nextval('tidelock.version_seq'), xid = excluded.xid
-    RETURNING key, version
-)
-INSERT INTO tidelock.outbox (version, key, kind, payload, ttl_ms, allocate, due_at, trace)
-SELECT locked.version, change.key, kind, payload, ttl_ms, allocate, clock_timestamp() + $6::interval, nullif(trace, '')
-FROM locked JOIN change ON change.key = locked.key COLLATE "C"
-RETURNING key, version
