@@ -157,9 +157,43 @@ func horizonBeforeCrash(t testing.TB, pg *stack.Postgres) (mark outbox.Mark, bur
 	defer conn.Close(context.WithoutCancel(t.Context()))
 	office(t, conn, "guardian")
 	exec(t, conn, "DO $$ BEGIN FOR i IN 1..50 LOOP PERFORM pg_current_xact_id(); ROLLBACK; END LOOP; END $$")
-	mark, _, err = outbox.Horizon(t.Context(), conn)
+	mark, _, err = outbox.Horizon(t.Context(), conn, outbox.Mark{})
 	must(t, err)
 	return mark, value[int64](t, conn, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1")
+}
+
+// TestHorizonIsTheLeast: a transaction that had its xid before others, and drew its version after them, holds the horizon, however many records are between,
+// and whatever was read before.
+func TestHorizonIsTheLeast(t *testing.T) {
+	t.Parallel()
+	db := rig.DB(t)
+	tx := begin(t, db)
+	xid := value[int64](t, tx, "SELECT pg_current_xact_id()::text::bigint")
+	for i := range 150 {
+		one(t, db, fmt.Sprint("k", i))
+	}
+	version := one(t, tx, "late")
+	must(t, tx.Commit(t.Context()))
+	office(t, db, "guardian")
+	horizon := func(last outbox.Mark) outbox.Mark {
+		t.Helper()
+		mark, _, err := outbox.Horizon(t.Context(), db, last)
+		must(t, err)
+		return mark
+	}
+	first := horizon(outbox.Mark{})
+	if first.Xid > xid {
+		t.Errorf("the horizon is %d while the change of transaction %d waits", first.Xid, xid)
+	}
+	if again := horizon(first); again != (outbox.Mark{History: first.History, Xid: first.Xid, Lowest: again.Lowest}) || *again.Lowest != *first.Lowest {
+		t.Errorf("the horizon is %+v, and then %+v", first, again)
+	}
+	retire(t, db, version)
+	if passed := horizon(first); passed.Xid <= xid {
+		t.Errorf("the horizon is %d when what is of transaction %d is settled", passed.Xid, xid)
+	} else if again := horizon(passed); again.Xid != passed.Xid {
+		t.Errorf("the horizon is %d, and then %d", passed.Xid, again.Xid)
+	}
 }
 
 // TestMoved leaves a history whose last versions are lost, for one of this database's own or for one that never was.

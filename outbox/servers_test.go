@@ -26,7 +26,7 @@ func onRecord(t testing.TB, db outbox.DB) outbox.Server {
 	t.Helper()
 	servers, err := outbox.Servers(t.Context(), db)
 	must(t, err)
-	_, same, err := outbox.Horizon(t.Context(), db)
+	_, same, err := outbox.Horizon(t.Context(), db, outbox.Mark{})
 	must(t, err)
 	if len(servers) != 1 || len(same) != 1 || describe(servers[0]) != describe(same[0]) {
 		t.Fatalf("on record are %+v or %+v", servers, same)

@@ -38,8 +38,9 @@ type guardian struct {
 	judged  map[string]string        // strange canaries that were looked into, by shard
 	// measured is when the horizon may be read again: with much pending that takes a while.
 	measured time.Time
-	kept     time.Time // when the horizon was last remembered
-	troubled bool      // the last beat failed: an outage is told of once
+	mark     outbox.Mark // the horizon as it was read last
+	kept     time.Time   // when the horizon was last remembered
+	troubled bool        // the last beat failed: an outage is told of once
 	trust    *trust
 }
 
@@ -170,11 +171,12 @@ func (g *guardian) canaries(ctx context.Context) (canaries map[string]cache.Cana
 	}
 	bounded, cancel := bounded(ctx, horizonTimeout)
 	defer cancel()
-	mark, servers, err := outbox.Horizon(bounded, g.cfg.DB)
+	mark, servers, err := outbox.Horizon(bounded, g.cfg.DB, g.mark)
 	g.measured = start.Add(10 * time.Since(start))
 	if err != nil {
 		return nil, false, err
 	}
+	g.mark = mark
 	g.know(servers)
 	g.trust.waits(mark, servers)
 	canaries = make(map[string]cache.Canary)

@@ -92,7 +92,7 @@ func horizonIn(t testing.TB, canary string) int64 {
 // listed returns the servers on record, by run id.
 func (s *site) listed() map[string]outbox.Server {
 	s.t.Helper()
-	_, servers, err := outbox.Horizon(s.t.Context(), s.db)
+	_, servers, err := outbox.Horizon(s.t.Context(), s.db, outbox.Mark{})
 	must(s.t, err)
 	byID := make(map[string]outbox.Server)
 	for _, server := range servers {

@@ -163,7 +163,7 @@ func TestHorizonBelowMark(t *testing.T) {
 		s.text("SELECT pg_current_xact_id()::text")
 	}
 	s.passed()
-	mark, _, err := outbox.Horizon(t.Context(), s.db)
+	mark, _, err := outbox.Horizon(t.Context(), s.db, outbox.Mark{})
 	must(t, err)
 	if flushed := s.number("SELECT mark_xid::text::bigint FROM tidelock.guardian"); mark.Xid > flushed {
 		t.Errorf("the horizon is %d, and %d is what a crash leaves", mark.Xid, flushed)

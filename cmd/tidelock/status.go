@@ -100,7 +100,7 @@ func (st *status) database(ctx context.Context, db outbox.DB) (outbox.Office, er
 	if held {
 		st.Guardian, st.Trust.Phase = office.Holder, trust.Phase
 	}
-	mark, servers, err := outbox.Horizon(ctx, db)
+	mark, servers, err := outbox.Horizon(ctx, db, outbox.Mark{})
 	if err != nil {
 		return office, err
 	}
