@@ -103,14 +103,14 @@ func (w *Writer) commit(ctx context.Context, do func(context.Context, *Tx) error
 		return done, fmt.Errorf("connecting to postgres: %w", err)
 	}
 	defer conn.Release()
-	inner, err := conn.Begin(ctx)
-	if err != nil {
-		return done, fmt.Errorf("beginning the transaction: %w", err)
-	}
 	defer rollback(ctx, conn)
+	inner := &opening{conn: conn, ctx: ctx}
 	tx := &Tx{Tx: inner, w: w, changes: append([]Change(nil), changes...)}
 	if err := do(ctx, tx); err != nil {
 		return done, err
+	}
+	if inner.begin(ctx); inner.err != nil { // do may have passed over that
+		return done, fmt.Errorf("beginning the transaction: %w", inner.err)
 	}
 	if conn.Conn().PgConn().TxStatus() == 'I' {
 		return done, ErrOwnTx // ended by SQL; the record would be committed apart from the row

@@ -1,0 +1,196 @@
+package writer
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// opening is the transaction of a Write. Its BEGIN goes with its first statement, in one round trip; only where that statement cannot be in a batch it goes before.
+type opening struct {
+	conn *pgxpool.Conn
+	ctx  context.Context // of the Write, for methods that have none
+	tx   pgx.Tx          // nil until it has begun, closed if it could not
+	err  error           // why it could not
+}
+
+// begin begins the transaction unless it has begun. It returns one in any case.
+func (o *opening) begin(ctx context.Context) pgx.Tx {
+	if o.tx == nil {
+		if o.tx, o.err = o.conn.Conn().Begin(ctx); o.err != nil {
+			o.fail(o.err)
+		}
+	}
+	return o.tx
+}
+
+func (o *opening) fail(err error) {
+	var b pgx.Batch
+	b.BeginTx(pgx.TxOptions{})
+	o.tx, o.err = pgx.FailedBatchResults(&b, err).Tx(), err
+}
+
+// first sends BEGIN and the first statement, and returns the statement's rows.
+func (o *opening) first(ctx context.Context, sql string, args []any) *firstRows {
+	var b pgx.Batch
+	b.BeginTx(pgx.TxOptions{})
+	b.Queue(sql, args...)
+	results := o.conn.SendBatch(ctx, &b)
+	_, err := results.Exec()
+	if o.tx = results.Tx(); err != nil { // BEGIN did not run: the connection is lost, or the statement could not be prepared
+		o.fail(err)
+	}
+	rows, err := results.Query()
+	first := &firstRows{Rows: rows, results: results}
+	if err != nil {
+		first.Close()
+	}
+	return first
+}
+
+// batchable reports whether a statement with these arguments may be in a batch, which knows no options.
+func batchable(args []any) bool {
+	if len(args) == 0 {
+		return true
+	}
+	switch args[0].(type) {
+	case pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
+		return false
+	}
+	return true
+}
+
+func (o *opening) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	if o.tx == nil && len(args) > 0 && batchable(args) { // without arguments it may be several statements
+		rows := o.first(ctx, sql, args)
+		rows.Close()
+		return rows.CommandTag(), rows.Err()
+	}
+	tx := o.begin(ctx)
+	if o.err != nil {
+		return pgconn.CommandTag{}, o.err
+	}
+	return tx.Exec(ctx, sql, args...)
+}
+
+func (o *opening) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if o.tx == nil && batchable(args) {
+		rows := o.first(ctx, sql, args)
+		return rows, rows.Err()
+	}
+	tx := o.begin(ctx)
+	if o.err != nil {
+		return pgx.FailedBatchResults(&pgx.Batch{}, o.err).Query()
+	}
+	return tx.Query(ctx, sql, args...)
+}
+
+func (o *opening) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	rows, _ := o.Query(ctx, sql, args...)
+	return row{rows}
+}
+
+func (o *opening) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	tx := o.begin(ctx)
+	if o.err != nil {
+		return pgx.FailedBatchResults(b, o.err)
+	}
+	return tx.SendBatch(ctx, b)
+}
+
+func (o *opening) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, from pgx.CopyFromSource) (int64, error) {
+	tx := o.begin(ctx)
+	if o.err != nil {
+		return 0, o.err
+	}
+	return tx.CopyFrom(ctx, table, columns, from)
+}
+
+func (o *opening) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
+	tx := o.begin(ctx)
+	if o.err != nil {
+		return nil, o.err
+	}
+	return tx.Prepare(ctx, name, sql)
+}
+
+func (o *opening) Begin(ctx context.Context) (pgx.Tx, error) {
+	tx := o.begin(ctx)
+	if o.err != nil {
+		return nil, o.err
+	}
+	return tx.Begin(ctx)
+}
+
+func (o *opening) LargeObjects() pgx.LargeObjects { return o.begin(o.ctx).LargeObjects() }
+
+func (o *opening) Conn() *pgx.Conn { return o.begin(o.ctx).Conn() }
+
+func (o *opening) Commit(ctx context.Context) error { return o.begin(ctx).Commit(ctx) }
+
+func (o *opening) Rollback(ctx context.Context) error { return o.begin(ctx).Rollback(ctx) }
+
+// firstRows are the rows of the first statement. When they are closed the connection is free for the next.
+type firstRows struct {
+	pgx.Rows
+	results pgx.BatchResults
+	err     error // of what came after the rows
+}
+
+func (r *firstRows) Close() {
+	r.Rows.Close()
+	if err := r.results.Close(); r.Rows.Err() == nil {
+		r.err = err
+	}
+}
+
+func (r *firstRows) Err() error {
+	if err := r.Rows.Err(); err != nil {
+		return err
+	}
+	return r.err
+}
+
+func (r *firstRows) Next() bool {
+	if r.Rows.Next() {
+		return true
+	}
+	r.Close()
+	return false
+}
+
+func (r *firstRows) Scan(dest ...any) error {
+	err := r.Rows.Scan(dest...)
+	if err != nil {
+		r.Close()
+	}
+	return err
+}
+
+func (r *firstRows) Values() ([]any, error) {
+	values, err := r.Rows.Values()
+	if err != nil {
+		r.Close()
+	}
+	return values, err
+}
+
+// row is the first of rows.
+type row struct{ rows pgx.Rows }
+
+func (r row) Scan(dest ...any) error {
+	defer r.rows.Close()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return pgx.ErrNoRows
+	}
+	if err := r.rows.Scan(dest...); err != nil {
+		return err
+	}
+	r.rows.Close()
+	return r.rows.Err()
+}
