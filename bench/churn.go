@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tidelock-cache/tidelock/bench/subject"
 	"github.com/tidelock-cache/tidelock/bench/turns"
 )
 
@@ -19,17 +20,24 @@ import (
 var relationsSQL string
 
 // churn writes without a pause and looks whether the last writes are as fast as the first, what the tables and indexes have grown to, and the
-// same with a transaction that stays open, so that Postgres may clear away nothing that has died since.
+// same with a transaction that stays open, so that Postgres may clear away nothing that has died since: ours, and by hand, for the rows get slower by themselves.
 func (b *bench) churn(ctx context.Context) error {
 	var rates, tails, costs []line
-	for _, held := range []bool{false, true} {
-		name := map[bool]string{false: "free", true: "held"}[held]
-		windows, err := b.churnOnce(ctx, name, held)
+	hand := subject.Hand{DB: b.site.DB, Valkey: b.site.Valkey}
+	for _, c := range []struct {
+		name, title string
+		held        bool
+		write       func(context.Context, *turns.Client) error
+	}{
+		{"free", "nothing holds xmin", false, b.ours.Put},
+		{"held", "a transaction holds xmin", true, b.ours.Put},
+		{"held_by_hand", "a transaction holds xmin, by hand", true, hand.Autocommit},
+	} {
+		windows, err := b.churnOnce(ctx, c.name, c.held, c.write)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		title := map[bool]string{false: "nothing holds xmin", true: "a transaction holds xmin"}[held]
-		rate, tail, cost := line{name: title}, line{name: title}, line{name: title}
+		rate, tail, cost := line{name: c.title}, line{name: c.title}, line{name: c.title}
 		for _, w := range windows {
 			rate.points = append(rate.points, point{w.until.Seconds(), w.perSecond()})
 			tail.points = append(tail.points, point{w.until.Seconds(), w.p99().Seconds() * 1000})
@@ -43,7 +51,7 @@ func (b *bench) churn(ctx context.Context) error {
 }
 
 // churnOnce makes the writes in windows. The first minute is what the last window is held against, or the first fifth if that is shorter.
-func (b *bench) churnOnce(ctx context.Context, name string, held bool) (windows []window, err error) {
+func (b *bench) churnOnce(ctx context.Context, name string, held bool, write func(context.Context, *turns.Client) error) (windows []window, err error) {
 	cell := turns.Cell{Clients: b.cfg.Busy, Payload: b.cfg.Payloads[0], Keys: b.cfg.ChurnKeys}
 	if err := b.site.Fill(ctx, cell.Keys, cell.Payload); err != nil {
 		return nil, err
@@ -62,7 +70,7 @@ func (b *bench) churnOnce(ctx context.Context, name string, held bool) (windows 
 	if err != nil {
 		return nil, err
 	}
-	l := startLoad(ctx, cell, 0, b.ours.Put)
+	l := startLoad(ctx, cell, 0, write)
 	for l.done.Load() < int64(b.cfg.Churn) && err == nil {
 		var w window
 		if w, err = l.during(b.cfg.Window); err == nil {

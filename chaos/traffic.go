@@ -23,7 +23,7 @@ func usualTraffic() Traffic {
 			Writes: drive.Writes{Multi: 0.1, Delete: 0.05, Abort: 0.03, ReadBack: 0.25},
 			Cache:  drive.Cache{TTL: time.Minute},
 		},
-		Relay: drive.RelayConfig{Lease: 1500 * ms},
+		Relay: drive.RelayConfig{Lease: 1500 * ms, PartBytes: 32 << 10},
 	}
 }
 

@@ -80,6 +80,7 @@ func with(ctx context.Context, url string, do func(*goose.Provider) error) error
 	if err != nil {
 		return fmt.Errorf("reading the database URL: %w", err)
 	}
+	config.RuntimeParams["default_transaction_isolation"] = "read committed" // an older snapshot would not see what was committed before a table was locked
 	db := stdlib.OpenDB(*config)
 	defer db.Close()
 	if err := makeSchema(ctx, db); err != nil {

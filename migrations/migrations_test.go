@@ -3,6 +3,7 @@ package migrations_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -97,6 +98,55 @@ func TestUpDownAndUpAgain(t *testing.T) {
 			t.Errorf("%d migrations are left after all were taken back, usable: %v", applied, usable(t, url))
 		}
 	}
+}
+
+// TestPartsKeepRecordsAndPrivileges: what waits in the outbox stays in it when it becomes parts, and when they become one table again, and whoever may
+// read it may go on.
+func TestPartsKeepRecordsAndPrivileges(t *testing.T) {
+	t.Parallel()
+	url := stacktest.Database(t)
+	all, _ := list(t, url)
+	up(t, url, len(all))
+	conn, err := pgx.Connect(t.Context(), url)
+	must(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	run := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	role := "reader_" + url[strings.LastIndex(url, "/test_")+len("/test_"):strings.LastIndex(url, "?")]
+	role = pgx.Identifier{role}.Sanitize()
+	run("CREATE ROLE " + role)
+	run("GRANT SELECT, DELETE ON tidelock.outbox TO " + role)
+	const insert = `INSERT INTO tidelock.outbox (version, key, kind, payload, ttl_ms, allocate, due_at, trace) VALUES (nextval('tidelock.version_seq'), 'a', 'set', 'x', 1, true, now(), 'y')`
+	for n := range 3 {
+		run(fmt.Sprint("SELECT setval('tidelock.part', ", n, ")"))
+		run(insert)
+	}
+	const content = "SELECT string_agg((to_jsonb(o) - 'part')::text, ',' ORDER BY version) || has_table_privilege($1, 'tidelock.outbox', 'DELETE') || has_table_privilege($1, 'tidelock.outbox', 'INSERT') FROM tidelock.outbox o"
+	read := func() (all string) {
+		t.Helper()
+		must(t, conn.QueryRow(t.Context(), content, pgx.QueryExecModeExec, strings.Trim(role, `"`)).Scan(&all))
+		return all
+	}
+	want := read()
+	if strings.Count(want, "version") != 3 || !strings.HasSuffix(want, "truefalse") {
+		t.Fatalf("the outbox holds %s", want)
+	}
+	down(t, url, 9)
+	if got := read(); got != want {
+		t.Errorf("as one table the outbox holds\n%s\nnot\n%s", got, want)
+	}
+	run(insert)
+	want = read()
+	up(t, url, 1)
+	if got := read(); got != want {
+		t.Errorf("in parts the outbox holds\n%s\nnot\n%s", got, want)
+	}
+	run("DROP OWNED BY " + role)
+	run("DROP ROLE " + role)
 }
 
 // upVariable names a database that the test binary, started once more, is to migrate.

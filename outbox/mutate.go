@@ -19,6 +19,7 @@ var (
 	claimNamedText = claimNamedSQL + mutateClaim(claimSQL)
 	trustText      = mutant.Text("trust-in-order", trustSQL, "AND trust_no < $5", "AND $5 > 0")
 	attachText     = mutateAttach(attachSQL)
+	clearText      = mutateClear(clearSQL)
 	retireText     = mutateOnRecord(retireSQL)
 	setAsideText   = mutateOnRecord(setAsideSQL)
 )
@@ -40,6 +41,12 @@ func mutateAttach(sql string) string {
 	return mutant.Text("attached-truncate-sees-all", sql, "NOT IN ('read committed', 'read uncommitted')", "= ''")
 }
 
+// mutateClear looks before the part is ours: TRUNCATE waits for whoever has written to it.
+func mutateClear(sql string) string {
+	const lock = "LOCK TABLE tidelock.outbox_PART IN ACCESS EXCLUSIVE MODE NOWAIT;"
+	return mutant.Text("part-looked-at-when-ours", mutant.Text("part-looked-at-when-ours", sql, lock, ""), "lock_timeout = '50ms'", "lock_timeout = 0")
+}
+
 func mutateFloor(sql string) string {
 	sql = mutant.Text("floor-by-xid", sql, "WHERE at < clock_timestamp() - $1::interval AND xid <= pg_snapshot_xmin(pg_current_snapshot())),", "WHERE at < clock_timestamp() - $1::interval),")
 	return mutant.Text("floor-below-pending", sql, "(SELECT min(version) - 1 FROM tidelock.outbox WHERE aside IS NULL)", "NULL")
@@ -52,6 +59,7 @@ func mutateClaim(sql string) string {
 func mutateHorizon(sql string) string {
 	sql = mutant.Text("horizon-by-xmin", sql, "pg_snapshot_xmin(pg_current_snapshot())", "pg_snapshot_xmax(pg_current_snapshot())")
 	sql = mutant.Text("horizon-below-mark", sql, "g.mark_xid,", "")
+	sql = mutant.Text("horizon-still-least", sql, "first.xid = $2::bigint::text::xid8", "$2::bigint >= 0")
 	return mutant.Text("horizon-below-pending", sql, "WHERE o.aside IS NULL", "WHERE false")
 }
 

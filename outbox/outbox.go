@@ -190,7 +190,7 @@ func Latest(ctx context.Context, db DB, keys []string) (map[string]int64, error)
 // Check returns ErrNoSchema unless the schema is there.
 func Check(ctx context.Context, db DB) error {
 	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.attached WHERE false)
-		AND NOT EXISTS (SELECT trace FROM tidelock.outbox WHERE false)`, planned)
+		AND NOT EXISTS (SELECT part FROM tidelock.outbox WHERE false)`, planned)
 	if err != nil && strings.Contains(err.Error(), "disabled description cache") {
 		return fmt.Errorf("the pool has description_cache_capacity=0: leave it at its default, for some statements are described once and planned each time: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tidelock-cache/tidelock/internal/rig"
+	"github.com/tidelock-cache/tidelock/migrations"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -42,7 +43,8 @@ func TestCheckFindsAnOlderSchema(t *testing.T) {
 	t.Parallel()
 	db := rig.DB(t)
 	must(t, outbox.Check(t.Context(), db))
-	exec(t, db, "ALTER TABLE tidelock.outbox DROP COLUMN trace")
+	_, err := migrations.Down(t.Context(), db.Config().ConnString())
+	must(t, err)
 	if err := outbox.Check(t.Context(), db); !errors.Is(err, outbox.ErrNoSchema) {
 		t.Errorf("got %v, want ErrNoSchema", err)
 	}

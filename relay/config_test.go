@@ -20,6 +20,7 @@ func TestSettings(t *testing.T) {
 		"Poll":         {func(c *relay.Config) { c.Poll = -1 }, "Poll"},
 		"Lease":        {func(c *relay.Config) { c.Lease = -1 }, "Lease"},
 		"KeepVersions": {func(c *relay.Config) { c.KeepVersions = -1 }, "KeepVersions"},
+		"PartBytes":    {func(c *relay.Config) { c.PartBytes = -1 }, "PartBytes"},
 		"PruneEvery":   {func(c *relay.Config) { c.PruneEvery = -1 }, "PruneEvery"},
 		"Batch":        {func(c *relay.Config) { c.Batch = -1 }, "Batch"},
 		"ChunkRecords": {func(c *relay.Config) { c.ChunkRecords = -1 }, "ChunkRecords"},

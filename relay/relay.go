@@ -25,7 +25,7 @@ import (
 
 // Config says what a Relay works with. The zero value of a field means its default.
 type Config struct {
-	// DB is the pool of the primary that holds the schema tidelock. Required. A relay uses Consumers + 5 connections.
+	// DB is the pool of the primary that holds the schema tidelock, whose transactions are READ COMMITTED. Required. A relay uses Consumers + 6 connections.
 	DB *pgxpool.Pool
 	// Cache is where records are applied. Required. Give it a longer timeout than a writer's: a call carries hundreds of
 	// changes. The relay does not close it.
@@ -52,6 +52,9 @@ type Config struct {
 	KeepVersions time.Duration
 	// PruneEvery is the pause between two prunings of old versions. Default 10 min.
 	PruneEvery time.Duration
+	// PartBytes is how large the part of the outbox may grow that new records go to, in bytes without indexes, before they go to the next: see outbox.Rotate.
+	// Default 16 MiB.
+	PartBytes int64
 	// Watch is how often the guardian looks which server the cache is: with what a beat takes, how soon a restart or a failover is noticed.
 	// Default 100 ms.
 	Watch time.Duration
@@ -84,6 +87,7 @@ func (c Config) streamChunks() int           { return orDefault(c.StreamChunks, 
 func (c Config) consumers() int              { return orDefault(c.Consumers, 2) }
 func (c Config) keepVersions() time.Duration { return orDefault(c.KeepVersions, cache.TTLMax) }
 func (c Config) pruneEvery() time.Duration   { return orDefault(c.PruneEvery, 10*time.Minute) }
+func (c Config) partBytes() int64            { return orDefault(c.PartBytes, 16<<20) }
 
 func (c Config) watch() time.Duration      { return orDefault(c.Watch, 100*time.Millisecond) }
 func (c Config) guardLease() time.Duration { return orDefault(c.GuardLease, time.Second) }
@@ -110,6 +114,8 @@ func (c Config) validate() error {
 		return errors.New("relay: NATS is nil: give a connection, it may be down")
 	case c.Poll < 0 || c.Lease < 0 || c.KeepVersions < 0 || c.PruneEvery < 0:
 		return errors.New("relay: Poll, Lease, KeepVersions and PruneEvery must be positive")
+	case c.PartBytes < 0:
+		return errors.New("relay: PartBytes must be positive")
 	case c.AuditPause < 0:
 		return errors.New("relay: AuditPause must be positive")
 	case c.Watch < 0 || c.GuardLease < 0 || c.GuardLease > time.Minute:
@@ -180,7 +186,7 @@ func (r *Relay) Stats() Stats {
 }
 
 // Run works until ctx ends, then finishes what it holds, gives back what it cannot finish, and returns nil once everything has
-// stopped. Its only error is outbox.ErrNoSchema; nothing else that goes wrong is for ever.
+// stopped. Its only errors are outbox.ErrNoSchema and one that says that DB's transactions are not READ COMMITTED; nothing else that goes wrong is for ever.
 func (r *Relay) Run(ctx context.Context) error {
 	if err := r.awaitSchema(ctx); err != nil {
 		return err
@@ -192,6 +198,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		work.Go(func() { r.consume(ctx) })
 	}
 	work.Go(func() { r.prune(ctx) })
+	work.Go(func() { r.rotate(ctx) })
 	work.Go(func() { r.guard(ctx) })
 	work.Go(func() { r.audit(ctx) })
 	work.Wait()
@@ -211,7 +218,17 @@ func (r *Relay) awaitSchema(ctx context.Context) error {
 			missing = err
 			return nil
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		var isolation string
+		if err := r.cfg.DB.QueryRow(bounded, "SELECT current_setting('default_transaction_isolation')").Scan(&isolation); err != nil {
+			return err
+		}
+		if isolation != "read committed" && isolation != "read uncommitted" {
+			missing = fmt.Errorf("relay: the transactions of DB are %s: set default_transaction_isolation=read committed for the pool, for a snapshot must not be older than the locks that its statement has", isolation)
+		}
+		return nil
 	})
 	return missing
 }
@@ -243,6 +260,24 @@ func (r *Relay) prune(ctx context.Context) {
 		r.pruned.Add(n)
 		if err != nil && ctx.Err() == nil {
 			r.log.Warn("prune_failed", zap.Error(err))
+		}
+	}
+}
+
+// rotateEvery is the pause between two looks at the parts of the outbox, and rotateAgain after one that failed: a role may not do it, say, and vacuum has to.
+const rotateEvery, rotateAgain = time.Second, time.Minute
+
+// rotate empties what the outbox leaves behind, at one stroke.
+func (r *Relay) rotate(ctx context.Context) {
+	pause := rotateEvery
+	for sleep(ctx, pause/2+rand.N(pause)) {
+		pause = rotateEvery
+		bounded, cancel := context.WithTimeout(ctx, callTimeout)
+		err := outbox.Rotate(bounded, r.cfg.DB, r.cfg.partBytes())
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			pause = rotateAgain
+			r.log.Warn("rotate_failed", zap.Error(err))
 		}
 	}
 }

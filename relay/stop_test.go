@@ -109,6 +109,28 @@ func TestStopsWhileAllIsDown(t *testing.T) {
 	stopped(t, done)
 }
 
+// TestRotates has a relay go on to another part of the outbox, and empty the one before, while it works.
+func TestRotates(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.run(func(cfg *relay.Config) { cfg.PartBytes = 1 << 10 })
+	s.recordMany(20)
+	behind := 0
+	stacktest.Eventually(t, patience, func() bool {
+		var now int
+		must(t, s.db.QueryRow(t.Context(), "SELECT last_value FROM tidelock.part").Scan(&now))
+		var bytes int64
+		must(t, s.db.QueryRow(t.Context(), "SELECT pg_relation_size('tidelock.outbox') + sum(pg_relation_size(format('tidelock.outbox_%s', n)::regclass)) FROM generate_series(0, 2) n WHERE n <> $1", now).Scan(&bytes))
+		if now != behind && bytes == 0 {
+			behind = -1
+		}
+		return behind < 0
+	}, "the outbox has moved on, and left nothing behind")
+	s.recordMany(20)
+	s.drained()
+	s.holdsMany(20)
+}
+
 // TestPrunes has a relay forget the versions of keys that were last written longer ago than entries live.
 func TestPrunes(t *testing.T) {
 	t.Parallel()

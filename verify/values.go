@@ -193,6 +193,10 @@ func (v *values) snapshot(ctx context.Context, r Rows, keys []string) (rows map[
 		at.IsoLevel = pgx.ReadCommitted
 	}
 	err = pgx.BeginTxFunc(ctx, v.cfg.DB, at, func(tx pgx.Tx) error {
+		// A part of the outbox that was emptied after the snapshot looks as if nothing had waited in it: the lock comes first, and takes no snapshot.
+		if _, err := tx.Exec(ctx, "LOCK TABLE tidelock.outbox IN ACCESS SHARE MODE"); err != nil {
+			return err
+		}
 		if states, err = outbox.Look(ctx, tx, keys); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ type RelayConfig struct {
 	Batch, ChunkRecords, StreamChunks int
 	Consumers                         int
 	KeepVersions, PruneEvery          time.Duration
+	PartBytes                         int64
 	// Watch and GuardLease are the guardian's.
 	Watch, GuardLease time.Duration
 	// CacheTimeout bounds each call to Valkey. Default 2 s.

@@ -17,7 +17,7 @@ import (
 func runRelay(cfg RelayConfig, log *zap.Logger) error {
 	p := newProcess(cfg.Points, cfg.Armed, log)
 	defer p.close()
-	db, err := openDatabase(cfg.DatabaseURL, orDefault(cfg.Consumers, 2)+6, p.points)
+	db, err := openDatabase(cfg.DatabaseURL, orDefault(cfg.Consumers, 2)+7, p.points)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func runRelay(cfg RelayConfig, log *zap.Logger) error {
 	}
 	defer c.Close()
 	r, err := relay.New(relay.Config{DB: db, Cache: c, NATS: conn, Stream: cfg.Stream, Poll: cfg.Poll, Lease: cfg.Lease, Batch: cfg.Batch, ChunkRecords: cfg.ChunkRecords,
-		StreamChunks: cfg.StreamChunks, Consumers: cfg.Consumers, KeepVersions: cfg.KeepVersions, PruneEvery: cfg.PruneEvery, Watch: cfg.Watch, GuardLease: cfg.GuardLease, Log: log})
+		StreamChunks: cfg.StreamChunks, Consumers: cfg.Consumers, KeepVersions: cfg.KeepVersions, PruneEvery: cfg.PruneEvery, PartBytes: cfg.PartBytes, Watch: cfg.Watch, GuardLease: cfg.GuardLease, Log: log})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,86 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var (
+	//go:embed sql/parts.sql
+	partsSQL string
+	//go:embed sql/carry.sql
+	carrySQL string
+	//go:embed sql/clear.sql
+	clearSQL string
+)
+
+const (
+	// carryMost is how many records are carried over at once, and carryShare the share of a part that their payloads may be together. Where more are left somebody
+	// is at work on them, or the next part would soon be full of them.
+	carryMost, carryShare = 1000, 4
+	// lookMost is how many times larger than it should be a part may be that is looked through while nobody else can use it. A larger one is left to vacuum.
+	lookMost = 16
+)
+
+// part is one of the tables that the outbox consists of.
+type part struct {
+	N       int
+	Current bool  // new records go there
+	Pages   int64 // bytes of the table by itself
+	Bytes   int64 // and of the large payloads that are kept beside it
+}
+
+// Rotate empties the parts of the outbox that new records no longer go to, and has them go to the next once the present one is larger than most, in bytes without
+// indexes. So what is deleted costs no vacuum, and does not stay while an old transaction is open, which a vacuum would have to wait for. The few records left in a
+// part are carried over to the present one. A part that many wait in, or that somebody's transaction has used and may yet look at, is left as it is, and nobody
+// waits for it. Call it about once a second; it may run in several processes and stop at any point. db must not be a transaction, and its role needs TRUNCATE on the
+// parts and UPDATE on the sequence part.
+//
+// The idea is PgQ's (Marko Kreen, Skype), which rotates three tables.
+func Rotate(ctx context.Context, db DB, most int64) error {
+	rows, err := db.Query(ctx, partsSQL, planned)
+	if err != nil {
+		return wrap("reading the outbox's parts", err)
+	}
+	parts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[part])
+	if err != nil {
+		return wrap("reading the outbox's parts", err)
+	}
+	full := false
+	for _, p := range parts {
+		switch {
+		case p.Current:
+			full = p.Bytes > most
+		case p.Pages > 0 && p.Pages <= lookMost*most:
+			if err := clearPart(ctx, db, p.N, most); err != nil {
+				return wrap("emptying a part of the outbox", err)
+			}
+		}
+	}
+	next := slices.IndexFunc(parts, func(p part) bool { return !p.Current && p.Pages == 0 })
+	if !full || next < 0 {
+		return nil
+	}
+	_, err = db.Exec(ctx, `SELECT setval('tidelock.part', $1)`, parts[next].N)
+	return wrap("going on to the next part of the outbox", err)
+}
+
+// clearPart empties a part if nothing is left in it, and carries over what is. It does not do both at once: a snapshot that was taken before the one and looks after
+// the other would see the records nowhere, and there are some that are taken before their statement has a lock.
+func clearPart(ctx context.Context, db DB, n int, most int64) error {
+	carried, err := db.Exec(ctx, carrySQL, planned, n, carryMost, most/carryShare)
+	if err != nil || carried.RowsAffected() > 0 {
+		return err
+	}
+	var left bool
+	if err := db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM tidelock.outbox WHERE part = $1)`, planned, n).Scan(&left); err != nil || left {
+		return err
+	}
+	_, err = db.Exec(ctx, strings.ReplaceAll(clearText, "PART", strconv.Itoa(n)))
+	return err
+}
