@@ -20,20 +20,22 @@ import (
 var relationsSQL string
 
 // churn writes without a pause and looks whether the last writes are as fast as the first, what the tables and indexes have grown to, and the
-// same with a transaction that stays open, so that Postgres may clear away nothing that has died since: ours, and by hand, for the rows get slower by themselves.
+// same with a transaction that stays open, so that Postgres may clear away nothing that has died since: ours, and by hand, for the rows get slower by themselves. By hand
+// there are a tenth of the writes to a tenth of the keys, so each row is changed as often.
 func (b *bench) churn(ctx context.Context) error {
 	var rates, tails, costs []line
 	hand := subject.Hand{DB: b.site.DB, Valkey: b.site.Valkey}
 	for _, c := range []struct {
 		name, title string
 		held        bool
+		share       int
 		write       func(context.Context, *turns.Client) error
 	}{
-		{"free", "nothing holds xmin", false, b.ours.Put},
-		{"held", "a transaction holds xmin", true, b.ours.Put},
-		{"held_by_hand", "a transaction holds xmin, by hand", true, hand.Autocommit},
+		{"free", "nothing holds xmin", false, 1, b.ours.Put},
+		{"held", "a transaction holds xmin", true, 1, b.ours.Put},
+		{"held_by_hand", "a transaction holds xmin, by hand", true, 10, hand.Autocommit},
 	} {
-		windows, err := b.churnOnce(ctx, c.name, c.held, c.write)
+		windows, err := b.churnOnce(ctx, c.name, c.held, c.share, c.write)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
@@ -51,8 +53,8 @@ func (b *bench) churn(ctx context.Context) error {
 }
 
 // churnOnce makes the writes in windows. The first minute is what the last window is held against, or the first fifth if that is shorter.
-func (b *bench) churnOnce(ctx context.Context, name string, held bool, write func(context.Context, *turns.Client) error) (windows []window, err error) {
-	cell := turns.Cell{Clients: b.cfg.Busy, Payload: b.cfg.Payloads[0], Keys: b.cfg.ChurnKeys}
+func (b *bench) churnOnce(ctx context.Context, name string, held bool, share int, write func(context.Context, *turns.Client) error) (windows []window, err error) {
+	cell := turns.Cell{Clients: b.cfg.Busy, Payload: b.cfg.Payloads[0], Keys: b.cfg.ChurnKeys / share}
 	if err := b.site.Fill(ctx, cell.Keys, cell.Payload); err != nil {
 		return nil, err
 	}
@@ -71,7 +73,7 @@ func (b *bench) churnOnce(ctx context.Context, name string, held bool, write fun
 		return nil, err
 	}
 	l := startLoad(ctx, cell, 0, write)
-	for l.done.Load() < int64(b.cfg.Churn) && err == nil {
+	for l.done.Load() < int64(b.cfg.Churn/share) && err == nil {
 		var w window
 		if w, err = l.during(b.cfg.Window); err == nil {
 			windows = append(windows, w)

@@ -87,6 +87,15 @@ func TakeNamed(ctx context.Context, db DB, versions []int64, lease time.Duration
 // all of it once it has a million records.
 const planned = pgx.QueryExecModeCacheDescribe
 
+// steadily runs a statement that looks each row up by an index, with a plan that is kept: to make one costs more than to run it. It must not be one for an outbox that
+// was empty when it was made. In a transaction it would be those of the rest, too, so db must be none.
+func steadily(ctx context.Context, db DB, sql string, args []any, each func(pgx.Rows) error) error {
+	var b pgx.Batch
+	b.Queue(`SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`)
+	b.Queue(sql, args...).Query(each)
+	return db.SendBatch(ctx, &b).Close()
+}
+
 func collectClaims(rows pgx.Rows, err error) (t Taken, _ error) {
 	if err != nil {
 		return t, wrap("claiming records", err)
@@ -109,16 +118,17 @@ func collectClaims(rows pgx.Rows, err error) (t Taken, _ error) {
 // Read returns those of the records that are still there, each with the word whether it is superseded. A consumer calls it
 // after it has taken its tickets: this read is what makes the fill of an empty entry safe.
 func Read(ctx context.Context, db DB, versions []int64) ([]Record, error) {
-	rows, err := db.Query(ctx, readSQL, planned, versions)
-	if err != nil {
-		return nil, wrap("reading records", err)
-	}
-	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Record, error) {
-		var r Record
-		var ttl int64
-		err := row.Scan(&r.Version, &r.Key, &r.Kind, &r.Payload, &ttl, &r.Allocate, &r.Attempts, &r.Superseded, &r.Trace)
-		r.TTL = time.Duration(ttl) * time.Millisecond
-		return r, err
+	records := make([]Record, 0, len(versions))
+	err := steadily(ctx, db, readSQL, []any{versions}, func(rows pgx.Rows) error {
+		var err error
+		records, err = pgx.AppendRows(records, rows, func(row pgx.CollectableRow) (Record, error) {
+			var r Record
+			var ttl int64
+			err := row.Scan(&r.Version, &r.Key, &r.Kind, &r.Payload, &ttl, &r.Allocate, &r.Attempts, &r.Superseded, &r.Trace)
+			r.TTL = time.Duration(ttl) * time.Millisecond
+			return r, err
+		})
+		return err
 	})
 	return records, wrap("reading records", err)
 }
@@ -150,18 +160,17 @@ type Retired struct {
 func Retire(ctx context.Context, db DB, settled []Settled) (Retired, error) {
 	versions, keys, servers, _ := columnsOfSettled(settled)
 	done := Retired{Ages: make([]int64, len(AgeBounds)+1)}
-	rows, err := db.Query(ctx, retireText, planned, versions, keys, servers, AgeBounds)
-	if err != nil {
-		return done, wrap("retiring records", err)
-	}
-	var class int
-	var n int64
-	var seconds float64
-	_, err = pgx.ForEachRow(rows, []any{&class, &n, &seconds}, func() error {
-		done.Records += n
-		done.Ages[class] += n
-		done.Seconds += max(0, seconds) // a clock may be set back
-		return nil
+	err := steadily(ctx, db, retireText, []any{versions, keys, servers, AgeBounds}, func(rows pgx.Rows) error {
+		var class int
+		var n int64
+		var seconds float64
+		_, err := pgx.ForEachRow(rows, []any{&class, &n, &seconds}, func() error {
+			done.Records += n
+			done.Ages[class] += n
+			done.Seconds += max(0, seconds) // a clock may be set back
+			return nil
+		})
+		return err
 	})
 	return done, wrap("retiring records", err)
 }

@@ -23,6 +23,8 @@ const (
 	// carryMost is how many records are carried over at once, and carryShare the share of a part that their payloads may be together. Where more are left somebody
 	// is at work on them, or the next part would soon be full of them.
 	carryMost, carryShare = 1000, 4
+	// waitMost is how many records may wait in a part that is left behind. A backlog stays in one: each look for a version is made in every part that has any.
+	waitMost = 10_000
 	// lookMost is how many times larger than it should be a part may be that is looked through while nobody else can use it. A larger one is left to vacuum.
 	lookMost = 16
 )
@@ -36,7 +38,7 @@ type part struct {
 }
 
 // Rotate empties the parts of the outbox that new records no longer go to, and has them go to the next once the present one is larger than most, in bytes without
-// indexes. So what is deleted costs no vacuum, and does not stay while an old transaction is open, which a vacuum would have to wait for. The few records left in a
+// indexes, unless much waits in it. So what is deleted costs no vacuum, and does not stay while an old transaction is open, which a vacuum would have to wait for. The few records left in a
 // part are carried over to the present one. A part that many wait in, or that somebody's transaction has used and may yet look at, is left as it is, and nobody
 // waits for it. Call it about once a second; it may run in several processes and stop at any point. db must not be a transaction, and its role needs TRUNCATE on the
 // parts and UPDATE on the sequence part.
@@ -55,7 +57,14 @@ func Rotate(ctx context.Context, db DB, most int64) error {
 	for _, p := range parts {
 		switch {
 		case p.Current:
-			full = p.Bytes > most
+			if p.Bytes <= most {
+				continue
+			}
+			var waits int
+			if err := db.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM tidelock.outbox WHERE part = $1 LIMIT $2) w`, planned, p.N, waitMost).Scan(&waits); err != nil {
+				return wrap("counting what waits in a part of the outbox", err)
+			}
+			full = waits < waitMost
 		case p.Pages > 0 && p.Pages <= lookMost*most:
 			if err := clearPart(ctx, db, p.N, most); err != nil {
 				return wrap("emptying a part of the outbox", err)

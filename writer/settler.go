@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	settleEvery   = 50 * time.Millisecond  // gathers retirements; well within the grace
+	settleEvery   = 20 * time.Millisecond  // gathers retirements; well within the grace
 	nudgeEvery    = 2 * time.Millisecond   // gathers nudges, after one that went at once
 	settleAgain   = 500 * time.Millisecond // after Postgres did not answer
 	settleTimeout = 5 * time.Second
