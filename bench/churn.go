@@ -39,6 +39,9 @@ func (b *bench) churn(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
+		if err := b.save(); err != nil {
+			return err
+		}
 		rate, tail, cost := line{name: c.title}, line{name: c.title}, line{name: c.title}
 		for _, w := range windows {
 			rate.points = append(rate.points, point{w.until.Seconds(), w.perSecond()})

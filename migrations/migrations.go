@@ -80,8 +80,11 @@ func with(ctx context.Context, url string, do func(*goose.Provider) error) error
 	if err != nil {
 		return fmt.Errorf("reading the database URL: %w", err)
 	}
-	config.RuntimeParams["default_transaction_isolation"] = "read committed" // an older snapshot would not see what was committed before a table was locked
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		// An older snapshot would not see what was committed before a table was locked.
+		_, err := conn.Exec(ctx, "SET default_transaction_isolation = 'read committed'")
+		return err
+	}))
 	defer db.Close()
 	if err := makeSchema(ctx, db); err != nil {
 		return err

@@ -44,7 +44,7 @@ func mutateAttach(sql string) string {
 // mutateClear looks before the part is ours: TRUNCATE waits for whoever has written to it.
 func mutateClear(sql string) string {
 	const lock = "LOCK TABLE tidelock.outbox_PART IN ACCESS EXCLUSIVE MODE NOWAIT;"
-	return mutant.Text("part-looked-at-when-ours", mutant.Text("part-looked-at-when-ours", sql, lock, ""), "lock_timeout = '50ms'", "lock_timeout = 0")
+	return mutant.Text("part-looked-at-when-ours", mutant.Text("part-looked-at-when-ours", sql, lock, ""), "lock_timeout = '5ms'", "lock_timeout = 0")
 }
 
 func mutateFloor(sql string) string {

@@ -91,7 +91,7 @@ const planned = pgx.QueryExecModeCacheDescribe
 // was empty when it was made. In a transaction it would be those of the rest, too, so db must be none.
 func steadily(ctx context.Context, db DB, sql string, args []any, each func(pgx.Rows) error) error {
 	var b pgx.Batch
-	b.Queue(`SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`)
+	b.Queue(`SELECT set_config(name, 'off', true) FROM unnest('{enable_seqscan,enable_bitmapscan,enable_hashjoin,enable_mergejoin,jit}'::text[]) name`)
 	b.Queue(sql, args...).Query(each)
 	return db.SendBatch(ctx, &b).Close()
 }

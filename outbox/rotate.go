@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +30,9 @@ const (
 	lookMost = 16
 )
 
+// ErrNoPart says that new records go to a part that has grown large, for no other is free. What is deleted from it waits for vacuum.
+var ErrNoPart = errors.New("no part of the outbox is free to go on to: records wait in all of them, or transactions that have used one go on")
+
 // part is one of the tables that the outbox consists of.
 type part struct {
 	N       int
@@ -41,7 +45,7 @@ type part struct {
 // indexes, unless much waits in it. So what is deleted costs no vacuum, and does not stay while an old transaction is open, which a vacuum would have to wait for. The few records left in a
 // part are carried over to the present one. A part that many wait in, or that somebody's transaction has used and may yet look at, is left as it is, and nobody
 // waits for it. Call it about once a second; it may run in several processes and stop at any point. db must not be a transaction, and its role needs TRUNCATE on the
-// parts and UPDATE on the sequence part.
+// parts and UPDATE on the sequence part. Its errors are ErrNoPart and Postgres's.
 //
 // The idea is PgQ's (Marko Kreen, Skype), which rotates three tables.
 func Rotate(ctx context.Context, db DB, most int64) error {
@@ -72,8 +76,11 @@ func Rotate(ctx context.Context, db DB, most int64) error {
 		}
 	}
 	next := slices.IndexFunc(parts, func(p part) bool { return !p.Current && p.Pages == 0 })
-	if !full || next < 0 {
+	if !full {
 		return nil
+	}
+	if next < 0 {
+		return ErrNoPart
 	}
 	_, err = db.Exec(ctx, `SELECT setval('tidelock.part', $1)`, parts[next].N)
 	return wrap("going on to the next part of the outbox", err)

@@ -2,9 +2,11 @@ package writer
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -38,32 +40,48 @@ func (o *opening) first(ctx context.Context, sql string, args []any) *firstRows 
 	b.BeginTx(pgx.TxOptions{})
 	b.Queue(sql, args...)
 	results := o.conn.SendBatch(ctx, &b)
-	_, err := results.Exec()
-	if o.tx = results.Tx(); err != nil { // BEGIN did not run: the connection is lost, or the statement could not be prepared
-		o.fail(err)
-	}
+	_, began := results.Exec()
 	rows, err := results.Query()
 	first := &firstRows{Rows: rows, results: results}
 	if err != nil {
 		first.Close()
+	}
+	_, refused := errors.AsType[*pgconn.PgError](began)
+	switch {
+	case began == nil:
+		o.tx = results.Tx()
+	case refused || o.conn.Conn().IsClosed(): // the statement could not be prepared, or the connection is lost
+		o.fail(began)
+	default: // nothing was sent: an argument cannot be encoded, say. That is the statement's trouble, and the next may do.
 	}
 	return first
 }
 
 // batchable reports whether a statement with these arguments may be in a batch, which knows no options.
 func batchable(args []any) bool {
-	if len(args) == 0 {
-		return true
-	}
-	switch args[0].(type) {
-	case pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
-		return false
+	for _, arg := range args {
+		switch arg.(type) {
+		case pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
+			return false
+		case pgx.QueryRewriter: // options may follow
+		default:
+			return true
+		}
 	}
 	return true
 }
 
+// single reports whether it is surely one statement: it has arguments.
+func single(args []any) bool {
+	if len(args) == 0 {
+		return false
+	}
+	_, rewritten := args[0].(pgx.QueryRewriter)
+	return !rewritten
+}
+
 func (o *opening) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	if o.tx == nil && len(args) > 0 && batchable(args) { // without arguments it may be several statements
+	if o.tx == nil && single(args) && batchable(args) {
 		rows := o.first(ctx, sql, args)
 		rows.Close()
 		return rows.CommandTag(), rows.Err()
@@ -126,7 +144,13 @@ func (o *opening) Begin(ctx context.Context) (pgx.Tx, error) {
 
 func (o *opening) LargeObjects() pgx.LargeObjects { return o.begin(o.ctx).LargeObjects() }
 
-func (o *opening) Conn() *pgx.Conn { return o.begin(o.ctx).Conn() }
+// Conn closes the connection if the transaction could not begin, for what is done on it would be in none.
+func (o *opening) Conn() *pgx.Conn {
+	if o.begin(o.ctx); o.err != nil {
+		_ = o.conn.Conn().Close(o.ctx)
+	}
+	return o.conn.Conn()
+}
 
 func (o *opening) Commit(ctx context.Context) error { return o.begin(ctx).Commit(ctx) }
 
@@ -182,6 +206,11 @@ type row struct{ rows pgx.Rows }
 
 func (r row) Scan(dest ...any) error {
 	defer r.rows.Close()
+	for _, d := range dest {
+		if _, ok := d.(*pgtype.DriverBytes); ok {
+			return errors.New("cannot scan into *pgtype.DriverBytes from QueryRow: they are valid until the rows are closed")
+		}
+	}
 	if !r.rows.Next() {
 		if err := r.rows.Err(); err != nil {
 			return err

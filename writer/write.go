@@ -109,6 +109,9 @@ func (w *Writer) commit(ctx context.Context, do func(context.Context, *Tx) error
 	if err := do(ctx, tx); err != nil {
 		return done, err
 	}
+	if conn.Conn().PgConn().IsBusy() {
+		return done, errors.New("writer: do has left rows open: close them, or scan the row")
+	}
 	if inner.begin(ctx); inner.err != nil { // do may have passed over that
 		return done, fmt.Errorf("beginning the transaction: %w", inner.err)
 	}

@@ -72,7 +72,11 @@ type gated struct{}
 
 // TraceQueryStart implements pgx.QueryTracer.
 func (g *Gate) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	if !strings.Contains(data.SQL, g.text) || g.skip.Add(-1) >= 0 {
+	return g.start(ctx, data.SQL)
+}
+
+func (g *Gate) start(ctx context.Context, sql string) context.Context {
+	if !strings.Contains(sql, g.text) || g.skip.Add(-1) >= 0 {
 		return ctx
 	}
 	if g.moment == After {
@@ -83,7 +87,24 @@ func (g *Gate) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQ
 }
 
 // TraceQueryEnd implements pgx.QueryTracer.
-func (g *Gate) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
+func (g *Gate) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) { g.end(ctx) }
+
+// TraceBatchStart implements pgx.BatchTracer. A batch is held as a whole.
+func (g *Gate) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	var all []string
+	for _, query := range data.Batch.QueuedQueries {
+		all = append(all, query.SQL)
+	}
+	return g.start(ctx, strings.Join(all, ";"))
+}
+
+// TraceBatchQuery implements pgx.BatchTracer.
+func (g *Gate) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+// TraceBatchEnd implements pgx.BatchTracer.
+func (g *Gate) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchEndData) { g.end(ctx) }
+
+func (g *Gate) end(ctx context.Context) {
 	if ctx.Value(gated{}) != nil {
 		g.hold(ctx)
 	}
