@@ -107,13 +107,14 @@ func TestMigrateUpDownStatus(t *testing.T) {
 	env := []string{"TIDELOCK_DATABASE_URL=" + stacktest.Database(t)}
 	for _, step := range []struct{ args, want string }{
 		{"migrate status", "not applied"},
-		{"migrate up", "applied 8 migrations"},
+		{"migrate up", "applied 9 migrations"},
 		{"migrate up", "applied 0 migrations"},
 		{"migrate status", "applied 20"},
 		{"outbox", "pending    0"},
 		{"strict", "no prefix is strict"},
 		{"format", "written in format 1"},
 		{"format 1", "this build knows 1 to 1"},
+		{"migrate down --yes", "took back migration 9"},
 		{"migrate down --yes", "took back migration 8"},
 		{"migrate down --yes", "took back migration 7"},
 		{"migrate down --yes", "took back migration 6"},
