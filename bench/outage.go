@@ -120,7 +120,7 @@ func (o *outageRun) note(phase string, writes, reads window) {
 
 // backlog returns the bytes of the outbox and of the relay's memory.
 func (o *outageRun) backlog(ctx context.Context) (disk, memory float64, err error) {
-	if err := o.site.DB.QueryRow(ctx, "SELECT pg_total_relation_size('tidelock.outbox')::float8").Scan(&disk); err != nil {
+	if err := o.site.DB.QueryRow(ctx, "SELECT sum(pg_total_relation_size(relid))::float8 FROM pg_partition_tree('tidelock.outbox')").Scan(&disk); err != nil {
 		return 0, 0, err
 	}
 	resident, err := residentBytes(o.site.Relays[0].Pid)
