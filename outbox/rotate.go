@@ -75,10 +75,10 @@ func Rotate(ctx context.Context, db DB, most int64) error {
 			}
 		}
 	}
-	next := slices.IndexFunc(parts, func(p part) bool { return !p.Current && p.Pages == 0 })
 	if !full {
 		return nil
 	}
+	next := slices.IndexFunc(parts, func(p part) bool { return !p.Current && p.Pages == 0 })
 	if next < 0 {
 		return ErrNoPart
 	}

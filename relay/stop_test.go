@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,19 @@ func TestStopsWhileAllIsDown(t *testing.T) {
 	quiet(t, func() bool { return r.Stats() == relay.Stats{} }, "the relay can do nothing")
 	cancel()
 	stopped(t, done)
+}
+
+// TestRefusesOldSnapshots: what a relay reads in one statement must not be older than the locks which that statement has.
+func TestRefusesOldSnapshots(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	r, err := relay.New(s.config(func(cfg *relay.Config) {
+		cfg.DB = rig.Pool(t, s.db.Config().ConnString()+"&default_transaction_isolation=repeatable%20read")
+	}))
+	must(t, err)
+	if err := r.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "repeatable read") {
+		t.Errorf("the relay ended with %v", err)
+	}
 }
 
 // TestRotates has a relay go on to another part of the outbox, and empty the one before, while it works.

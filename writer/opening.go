@@ -18,14 +18,14 @@ type opening struct {
 	err  error           // why it could not
 }
 
-// begin begins the transaction unless it has begun. It returns one in any case.
-func (o *opening) begin(ctx context.Context) pgx.Tx {
+// begin begins the transaction unless it has begun, or could not. It returns one in any case, which is closed where there is an error.
+func (o *opening) begin(ctx context.Context) (pgx.Tx, error) {
 	if o.tx == nil {
 		if o.tx, o.err = o.conn.Conn().Begin(ctx); o.err != nil {
 			o.fail(o.err)
 		}
 	}
-	return o.tx
+	return o.tx, o.err
 }
 
 func (o *opening) fail(err error) {
@@ -86,9 +86,9 @@ func (o *opening) Exec(ctx context.Context, sql string, args ...any) (pgconn.Com
 		rows.Close()
 		return rows.CommandTag(), rows.Err()
 	}
-	tx := o.begin(ctx)
-	if o.err != nil {
-		return pgconn.CommandTag{}, o.err
+	tx, err := o.begin(ctx)
+	if err != nil {
+		return pgconn.CommandTag{}, err
 	}
 	return tx.Exec(ctx, sql, args...)
 }
@@ -98,9 +98,9 @@ func (o *opening) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 		rows := o.first(ctx, sql, args)
 		return rows, rows.Err()
 	}
-	tx := o.begin(ctx)
-	if o.err != nil {
-		return pgx.FailedBatchResults(&pgx.Batch{}, o.err).Query()
+	tx, err := o.begin(ctx)
+	if err != nil {
+		return pgx.FailedBatchResults(&pgx.Batch{}, err).Query()
 	}
 	return tx.Query(ctx, sql, args...)
 }
@@ -111,50 +111,59 @@ func (o *opening) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 func (o *opening) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	tx := o.begin(ctx)
-	if o.err != nil {
-		return pgx.FailedBatchResults(b, o.err)
+	tx, err := o.begin(ctx)
+	if err != nil {
+		return pgx.FailedBatchResults(b, err)
 	}
 	return tx.SendBatch(ctx, b)
 }
 
 func (o *opening) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, from pgx.CopyFromSource) (int64, error) {
-	tx := o.begin(ctx)
-	if o.err != nil {
-		return 0, o.err
+	tx, err := o.begin(ctx)
+	if err != nil {
+		return 0, err
 	}
 	return tx.CopyFrom(ctx, table, columns, from)
 }
 
 func (o *opening) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
-	tx := o.begin(ctx)
-	if o.err != nil {
-		return nil, o.err
+	tx, err := o.begin(ctx)
+	if err != nil {
+		return nil, err
 	}
 	return tx.Prepare(ctx, name, sql)
 }
 
 func (o *opening) Begin(ctx context.Context) (pgx.Tx, error) {
-	tx := o.begin(ctx)
-	if o.err != nil {
-		return nil, o.err
+	tx, err := o.begin(ctx)
+	if err != nil {
+		return nil, err
 	}
 	return tx.Begin(ctx)
 }
 
-func (o *opening) LargeObjects() pgx.LargeObjects { return o.begin(o.ctx).LargeObjects() }
+func (o *opening) LargeObjects() pgx.LargeObjects {
+	tx, _ := o.begin(o.ctx)
+	return tx.LargeObjects()
+}
 
 // Conn closes the connection if the transaction could not begin, for what is done on it would be in none.
 func (o *opening) Conn() *pgx.Conn {
-	if o.begin(o.ctx); o.err != nil {
+	if _, err := o.begin(o.ctx); err != nil {
 		_ = o.conn.Conn().Close(o.ctx)
 	}
 	return o.conn.Conn()
 }
 
-func (o *opening) Commit(ctx context.Context) error { return o.begin(ctx).Commit(ctx) }
+func (o *opening) Commit(ctx context.Context) error {
+	tx, _ := o.begin(ctx)
+	return tx.Commit(ctx)
+}
 
-func (o *opening) Rollback(ctx context.Context) error { return o.begin(ctx).Rollback(ctx) }
+func (o *opening) Rollback(ctx context.Context) error {
+	tx, _ := o.begin(ctx)
+	return tx.Rollback(ctx)
+}
 
 // firstRows are the rows of the first statement. When they are closed the connection is free for the next.
 type firstRows struct {

@@ -112,8 +112,8 @@ func (w *Writer) commit(ctx context.Context, do func(context.Context, *Tx) error
 	if conn.Conn().PgConn().IsBusy() {
 		return done, errors.New("writer: do has left rows open: close them, or scan the row")
 	}
-	if inner.begin(ctx); inner.err != nil { // do may have passed over that
-		return done, fmt.Errorf("beginning the transaction: %w", inner.err)
+	if _, err := inner.begin(ctx); err != nil { // do may have passed over that
+		return done, fmt.Errorf("beginning the transaction: %w", err)
 	}
 	if conn.Conn().PgConn().TxStatus() == 'I' {
 		return done, ErrOwnTx // ended by SQL; the record would be committed apart from the row
