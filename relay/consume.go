@@ -103,37 +103,60 @@ func (r *Relay) follow(ctx context.Context) error {
 }
 
 // settle brings a chunk's records to the cache: tickets first, then Postgres, then the cache. The order is the rule: what
-// Postgres says after the ticket was taken is the latest that the ticket may be used for.
+// Postgres says after the ticket was taken is the latest that the ticket may be used for. A value whose ticket was in vain, because its entry was lost or
+// invalidated meanwhile, is brought once more, with the ticket that it was given instead.
 func (r *Relay) settle(ctx context.Context, claims []outbox.Claim) error {
-	var tickets map[string]cache.Held
-	if !mutant.On("relay-ticket-before-read") {
-		tickets = r.tickets(ctx, claims)
+	again, tickets, err := r.bring(ctx, claims, r.tickets(ctx, claims), true)
+	if err == nil && len(again) > 0 {
+		_, _, err = r.bring(ctx, again, tickets, false)
 	}
+	return err
+}
+
+// bring applies and closes the records that are claimed, with the tickets that there are. Those that were given another ticket it leaves, and returns; without
+// allocate none is.
+func (r *Relay) bring(ctx context.Context, claims []outbox.Claim, tickets map[string]string, allocate bool) (again []outbox.Claim, fresh map[string]string, err error) {
 	records, err := outbox.Read(ctx, r.cfg.DB, versionsOf(claims))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if mutant.On("relay-ticket-before-read") {
 		tickets = r.tickets(ctx, claims)
 	}
+	if !allocate && mutant.On("relay-check-before-allocate") {
+		for i := range records {
+			records[i].Superseded = false
+		}
+	}
 	r.load(ctx, tickets, records)
 	spans := r.traceRecords(ctx, records)
-	replies := r.cfg.Cache.Apply(ctx, changes(records, tickets)...)
+	replies := r.cfg.Cache.Apply(ctx, changes(records, tickets, allocate)...)
 	tell(spans, replies)
-	return r.close(ctx, records, replies)
+	fresh = make(map[string]string)
+	n := 0
+	for i, record := range records {
+		if replies[i].Outcome == cache.Check {
+			again = append(again, outbox.Claim{Version: record.Version, Key: record.Key, Allocate: true})
+			fresh[record.Key] = replies[i].Ticket
+			continue
+		}
+		records[n], replies[n] = record, replies[i]
+		n++
+	}
+	return again, fresh, r.close(ctx, records[:n], replies[:n])
 }
 
-func (r *Relay) tickets(ctx context.Context, claims []outbox.Claim) map[string]cache.Held {
+func (r *Relay) tickets(ctx context.Context, claims []outbox.Claim) map[string]string {
 	var keys []string
 	for _, c := range claims {
 		if c.Allocate {
 			keys = append(keys, c.Key)
 		}
 	}
-	tickets := make(map[string]cache.Held, len(keys))
+	tickets := make(map[string]string, len(keys))
 	if len(keys) > 0 {
 		for i, held := range r.cfg.Cache.TicketHeaders(ctx, keys) {
-			tickets[keys[i]] = held
+			tickets[keys[i]] = held.Ticket
 		}
 	}
 	return tickets
@@ -148,14 +171,14 @@ var kinds = map[outbox.Kind]cache.Kind{
 
 // changes are what the records make of their entries. One that is superseded by now invalidates what is older, and so is settled without its value: the
 // next may be superseded just as soon, and what it is superseded by may be long in coming.
-func changes(records []outbox.Record, tickets map[string]cache.Held) []cache.Change {
+func changes(records []outbox.Record, tickets map[string]string, allocate bool) []cache.Change {
 	all := make([]cache.Change, len(records))
 	for i, r := range records {
 		kind := kinds[r.Kind]
 		if r.Superseded && !mutant.On("relay-skip-superseded") {
 			kind = cache.Placeholder
 		}
-		all[i] = cache.Change{Key: r.Key, Version: r.Version, Kind: kind, Payload: r.Payload, TTL: r.TTL, Ticket: tickets[r.Key].Ticket}
+		all[i] = cache.Change{Key: r.Key, Version: r.Version, Kind: kind, Payload: r.Payload, TTL: r.TTL, Ticket: tickets[r.Key], Allocate: allocate && r.Allocate}
 	}
 	return all
 }

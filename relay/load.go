@@ -6,7 +6,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/tidelock-cache/tidelock/cache"
 	"github.com/tidelock-cache/tidelock/outbox"
 )
 
@@ -26,7 +25,7 @@ func (r *Relay) wanted(claims []outbox.Claim) []outbox.Claim {
 
 // load gives records without a value for which there are tickets the one that the row has now, which is at least as new as the version that it gets, for that is committed. What cannot be
 // loaded, or would not fit in a chunk, stays an invalidation: the next reader loads it.
-func (r *Relay) load(ctx context.Context, tickets map[string]cache.Held, records []outbox.Record) {
+func (r *Relay) load(ctx context.Context, tickets map[string]string, records []outbox.Record) {
 	if r.cfg.Load == nil {
 		return
 	}

@@ -59,6 +59,40 @@ func TestPausedRelayInstallsNothingOld(t *testing.T) {
 	}
 }
 
+// TestTicketInVain has the entry lost, or invalidated by a neighbour, between a relay's ticket and its apply. The value is stored all the same, for its version
+// is still the latest.
+func TestTicketInVain(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(s *site, key string, version int64){
+		"lost": func(s *site, key string, _ int64) { s.del(key) },
+		"invalidated": func(s *site, key string, version int64) {
+			reply := s.cache.Apply(s.t.Context(), cache.Change{Key: key, Version: version, Kind: cache.Placeholder})[0]
+			if !reply.Outcome.Done() {
+				s.t.Errorf("invalidating: %v, %v", reply.Outcome, reply.Err)
+			}
+		},
+	} {
+		for before, seed := range map[string]bool{"held": true, "not held": false} {
+			t.Run(name+", "+before, func(t *testing.T) {
+				t.Parallel()
+				s := newSite(t)
+				key := s.key("a")
+				if seed {
+					s.seed(key, 1, "old")
+				}
+				db, gate := rig.Gated(t, s.db, rig.After, readSQL)
+				s.run(func(cfg *relay.Config) { cfg.DB = db })
+				version := s.record(set(key, "new"))[0]
+				await(t, gate.Reached(), "the relay has read the record")
+				spoil(s, key, version)
+				gate.Open()
+				s.drained()
+				s.holds(key, "new")
+			})
+		}
+	}
+}
+
 // TestLateChunk hands the relay a chunk that names a record whose key has had a newer version since, settled and then lost
 // from the cache: a chunk may be as late as it likes.
 func TestLateChunk(t *testing.T) {

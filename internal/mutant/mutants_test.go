@@ -45,6 +45,7 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"session-seen", "reader", "TestSessionDoesNotGoBack"},
 	{"at-least", "reader", "TestAtLeastSeesDeferredWrite"},
 	{"relay-ticket-before-read", "relay", "TestPausedRelayInstallsNothingOld"},
+	{"relay-check-before-allocate", "relay", "TestPausedRelayInstallsNothingOld"},
 	{"relay-skip-superseded", "relay", "TestLateChunk"},
 	{"relay-retire-after-settled", "relay", "TestForbiddenKey"},
 	{"horizon-by-xmin", "relay", "TestWhatIsNotSettledHoldsTheHorizon"},
