@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -32,8 +33,19 @@ func (w *Writer) committer() {
 	}
 }
 
+// gather lets whoever else is about to put come along: callers of one group go on at the same moment, and the first of them would be taken by itself. A lone
+// Put finds nobody to let pass.
 func (w *Writer) gather(first *queued) []*queued {
 	group := []*queued{first}
+	for n := 0; n < len(group) && len(group) < w.cfg.groupMax(); runtime.Gosched() {
+		n = len(group)
+		group = w.join(group)
+	}
+	return w.join(group)
+}
+
+// join adds those who wait.
+func (w *Writer) join(group []*queued) []*queued {
 	for len(group) < w.cfg.groupMax() {
 		select {
 		case q := <-w.puts:
