@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valkey-io/valkey-go"
+
+	"github.com/tidelock-cache/tidelock/internal/mutant"
 )
 
 // Change is one version of one key, on its way to the cache.
@@ -84,7 +86,7 @@ func (c *Cache) Fill(ctx context.Context, changes ...Change) []Reply {
 	return c.apply(ctx, changes, func(*Change) string { return "F" })
 }
 
-func (c *Cache) apply(ctx context.Context, changes []Change, who func(*Change) string) []Reply {
+func (c *Cache) apply(ctx context.Context, changes []Change, as func(*Change) string) []Reply {
 	replies := make([]Reply, len(changes))
 	trip, err := c.begin(ctx)
 	if err != nil {
@@ -96,10 +98,11 @@ func (c *Cache) apply(ctx context.Context, changes []Change, who func(*Change) s
 	defer trip.end()
 	calls := make([]call, len(changes))
 	for i := range changes {
-		calls[i] = c.call(&changes[i], who(&changes[i]))
+		calls[i] = c.call(&changes[i], as(&changes[i]))
 	}
 	var worst verdict
-	results, batches := applyScript.run(trip.ctx, trip.client, calls, askServer(trip.client))
+	who, only := trip.asked()
+	results, batches := applyScript.run(trip.ctx, trip.client, calls, who)
 	servers := make(map[int]string)
 	for i, result := range results {
 		text, err := result.ToString()
@@ -117,8 +120,27 @@ func (c *Cache) apply(ctx context.Context, changes []Change, who func(*Change) s
 	for i := range replies {
 		replies[i].Server = servers[batches[i]]
 	}
+	if only != nil && (only == c.Links() || mutant.On("reply-links")) {
+		for i := range replies {
+			replies[i].Server = only.Runs[0]
+		}
+	}
 	c.breaker.record(worst)
 	return replies
+}
+
+// asked says which calls have to ask who answers them: none while all connections lead to one server. If those are the links still after the calls
+// then it has answered them.
+func (t trip) asked() (who ask, only *Links) {
+	links := t.cache.Links()
+	switch {
+	case len(links.Runs) == 1 && links.Runs[0] != "":
+		return askNone, links
+	case t.client.Mode() == valkey.ClientModeCluster:
+		return askEach, nil
+	default:
+		return askOne, nil
+	}
 }
 
 // unstorable returns why the change's value may not be stored, nil when it may.

@@ -71,14 +71,6 @@ const (
 	askEach     // of a cluster each key may be on another server
 )
 
-// askServer returns how to learn the server of each call.
-func askServer(client valkey.Client) ask {
-	if client.Mode() == valkey.ClientModeCluster {
-		return askEach
-	}
-	return askOne
-}
-
 // result is a script's reply for one key.
 type result interface {
 	ToString() (string, error)

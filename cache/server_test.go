@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -154,6 +155,54 @@ func TestRepliesNameTheServer(t *testing.T) {
 				t.Errorf("%s, %s: %+v, want it to name the server %q", c.what, key, r, c.server)
 			}
 		}
+	}
+}
+
+// meddling does something before each pipeline.
+type meddling struct {
+	valkey.Client
+	before func()
+}
+
+func (m meddling) DoMulti(ctx context.Context, commands ...valkey.Completed) []valkey.ValkeyResult {
+	m.before()
+	return m.Client.DoMulti(ctx, commands...)
+}
+
+// TestReplyNamesNoServerThatDidNotGiveIt moves the address to another server when an apply has seen whom its connections lead to, and has not been sent.
+func TestReplyNamesNoServerThatDidNotGiveIt(t *testing.T) {
+	t.Parallel()
+	first, second := stacktest.OwnValkey(t), stacktest.OwnValkey(t)
+	proxy := rig.Proxy(t, first.Addr())
+	var c *cache.Cache
+	moves := false
+	move := func() {
+		if !moves {
+			return
+		}
+		moves = false
+		before := c.Links()
+		must(t, proxy.Retarget(second.Addr(), false))
+		stacktest.Eventually(t, patience, func() bool {
+			_, err := c.Get(t.Context(), "k")
+			return err == nil && c.Links() != before
+		}, "the other server answers")
+	}
+	c = rig.Cache(t, "valkey://"+proxy.Addr(), func(cfg *cache.Config) {
+		cfg.Timeout = patience
+		cfg.Wrap = func(client valkey.Client) valkey.Client { return meddling{client, move} }
+	})
+	must(t, c.Wait(within(t, patience)))
+	apply := func() cache.Reply { return c.Apply(t.Context(), value("k", 1, "v"))[0] }
+	if r := apply(); r.Server != on(t, first.URL()).told(t, "run_id") {
+		t.Errorf("the first server's reply is %+v", r)
+	}
+	moves = true
+	if r := apply(); r.Server != "" || !r.Outcome.Done() {
+		t.Errorf("the reply to a call that the address moved under is %+v, want it to name no server", r)
+	}
+	if r := apply(); r.Server != on(t, second.URL()).told(t, "run_id") {
+		t.Errorf("the second server's reply is %+v", r)
 	}
 }
 

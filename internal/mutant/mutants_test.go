@@ -24,6 +24,7 @@ var mutants = []struct{ rule, pkg, test string }{
 	{"ticket-keeps-bound", "cache", "TestTicketKeepsPlaceholder"},
 	{"drop-on-oom", "cache", "TestNoMemory"},
 	{"drop-on-reject", "cache", "TestWrongType"},
+	{"reply-links", "cache", "TestReplyNamesNoServerThatDidNotGiveIt"},
 	{"settle-on-replica", "cache", "TestReplica"},
 	{"breaker-half-open", "cache", "TestStartsBeforeServer"},
 	{"version-after-lock", "outbox", "TestVersionOrderIsCommitOrder"},
