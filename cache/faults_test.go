@@ -28,13 +28,12 @@ func quick(c *cache.Config) {
 func calls(t *testing.T, c *cache.Cache) map[string]func() error {
 	first := func(replies []cache.Reply) error { return replies[0].Err }
 	return map[string]func() error{
-		"Get":           func() error { _, err := c.Get(t.Context(), "k"); return err },
-		"GetMany":       func() error { _, err := c.GetMany(t.Context(), []string{"k", "l"}); return err },
-		"TTL":           func() error { _, err := c.TTL(t.Context(), "k"); return err },
-		"Ticket":        func() error { return c.Ticket(t.Context(), []string{"k", "l"})[1].Err },
-		"TicketHeaders": func() error { return c.TicketHeaders(t.Context(), []string{"k", "l"})[1].Err },
-		"Apply":         func() error { return first(c.Apply(t.Context(), value("k", 1, "v"), value("l", 1, "v"))) },
-		"Fill":          func() error { return first(c.Fill(t.Context(), value("k", 1, "v"))) },
+		"Get":     func() error { _, err := c.Get(t.Context(), "k"); return err },
+		"GetMany": func() error { _, err := c.GetMany(t.Context(), []string{"k", "l"}); return err },
+		"TTL":     func() error { _, err := c.TTL(t.Context(), "k"); return err },
+		"Ticket":  func() error { return c.Ticket(t.Context(), []string{"k", "l"})[1].Err },
+		"Apply":   func() error { return first(c.Apply(t.Context(), value("k", 1, "v"), value("l", 1, "v"))) },
+		"Fill":    func() error { return first(c.Fill(t.Context(), value("k", 1, "v"))) },
 	}
 }
 

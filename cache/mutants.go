@@ -6,7 +6,7 @@ import "github.com/tidelock-cache/tidelock/internal/mutant"
 type luaMutant struct{ rule, old, text string }
 
 var ticketMutants = []luaMutant{
-	{"ticket-keeps-bound", "or parse(held) then", "or parse(held) and parse(held) ~= 'P' then"},
+	{"ticket-keeps-bound", "held and parse(held) then", "held and parse(held) and parse(held) ~= 'P' then"},
 }
 
 var applyMutants = []luaMutant{

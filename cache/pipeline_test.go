@@ -109,11 +109,11 @@ func TestForbiddenKeyAmongMany(t *testing.T) {
 		}
 		changes[i] = value(keys[i], 6, "new")
 	}
-	for i, held := range limited.TicketHeaders(t.Context(), keys) {
-		if (held.Err != nil) != (i == forbidden) {
-			t.Errorf("the ticket of %s is %+v", keys[i], held)
+	for i, ticket := range limited.Reserve(t.Context(), keys) {
+		if (ticket == "") != (i == forbidden) {
+			t.Errorf("the ticket of %s is %q", keys[i], ticket)
 		}
-		changes[i].Ticket = held.Ticket
+		changes[i].Ticket = ticket
 	}
 	for i, r := range limited.Apply(t.Context(), changes...) {
 		if i == forbidden && r.Outcome != cache.Failed || i != forbidden && r.Outcome != cache.Applied {

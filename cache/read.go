@@ -97,20 +97,6 @@ type Held struct {
 // Ticket must be called before Postgres is read for a fill. For each key it returns the value found, or a placeholder whose
 // Ticket the fill has to show. All keys go in one pipeline.
 func (c *Cache) Ticket(ctx context.Context, keys []string) []Held {
-	return c.ticket(ctx, keys, -1)
-}
-
-// TicketHeaders is Ticket for whoever does not need the payload: a value found comes without it.
-func (c *Cache) TicketHeaders(ctx context.Context, keys []string) []Held {
-	held := c.ticket(ctx, keys, headerMax-1)
-	for i := range held {
-		held[i].Payload = nil // the first few bytes of it
-	}
-	return held
-}
-
-// ticket asks for the entries' bytes up to the index last, -1 for all of them.
-func (c *Cache) ticket(ctx context.Context, keys []string, last int) []Held {
 	held := make([]Held, len(keys))
 	trip, err := c.begin(ctx)
 	if err != nil {
@@ -123,14 +109,10 @@ func (c *Cache) ticket(ctx context.Context, keys []string, last int) []Held {
 	ttl := strconv.FormatInt(c.cfg.placeholderTTL().Milliseconds(), 10)
 	calls := make([]call, len(keys))
 	for i, key := range keys {
-		calls[i] = call{key: key, args: []string{rand.Text(), ttl, strconv.Itoa(last)}}
+		calls[i] = call{key: key, args: []string{rand.Text(), ttl}}
 	}
 	var worst verdict
-	script := ticketScript
-	if last < 0 {
-		script = script.singly()
-	}
-	results, _ := script.run(trip.ctx, trip.client, calls, askNone)
+	results, _ := ticketScript.run(trip.ctx, trip.client, calls, askNone)
 	for i, result := range results {
 		raw, err := result.AsBytes()
 		v, err := trip.translate(err)
@@ -141,4 +123,34 @@ func (c *Cache) ticket(ctx context.Context, keys []string, last int) []Held {
 	}
 	c.breaker.record(worst)
 	return held
+}
+
+// Reserve is Ticket for whoever replaces whatever the cache holds: for each key where it holds nothing it returns a ticket, and "" where it holds something or
+// does not answer. It costs the server much less.
+func (c *Cache) Reserve(ctx context.Context, keys []string) []string {
+	tickets := make([]string, len(keys))
+	trip, err := c.begin(ctx)
+	if err != nil || len(keys) == 0 {
+		return tickets
+	}
+	defer trip.end()
+	ttl := c.cfg.placeholderTTL().Milliseconds()
+	commands := make(valkey.Commands, len(keys))
+	for i, key := range keys {
+		tickets[i] = rand.Text()
+		commands[i] = trip.client.B().Set().Key(key).Value(tag + "P 0 " + tickets[i] + "\n").Nx().PxMilliseconds(ttl).Build()
+	}
+	var worst verdict
+	for i, result := range trip.client.DoMulti(trip.ctx, commands...) {
+		err := result.Error()
+		if err != nil {
+			tickets[i] = ""
+		}
+		if !valkey.IsValkeyNil(err) {
+			v, _ := trip.translate(err)
+			worst = max(worst, v)
+		}
+	}
+	c.breaker.record(worst)
+	return tickets
 }

@@ -32,7 +32,7 @@ var canarySource string
 var dropSource string
 
 var (
-	ticketScript = newScript(entrySource+eachSource+mutate(ticketSource, ticketMutants), groupKeys)
+	ticketScript = newScript(entrySource+mutate(ticketSource, ticketMutants), 1)
 	applyScript  = newScript(entrySource+eachSource+mutate(applySource, applyMutants), groupKeys)
 	canaryScript = newScript(mutate(canarySource, canaryMutants), 1)
 	dropScript   = newScript(entrySource+dropSource, 1)
@@ -48,12 +48,6 @@ type script struct {
 func newScript(source string, most int) script {
 	sum := sha1.Sum([]byte(source))
 	return script{source: source, sha: hex.EncodeToString(sum[:]), most: most}
-}
-
-// singly is the script, run on one key a command: where the replies may be long, for the server serves nobody else while it makes one.
-func (s script) singly() script {
-	s.most = 1
-	return s
 }
 
 // call is one run of a script on one key.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tidelock-cache/tidelock/cache"
+	"github.com/tidelock-cache/tidelock/internal/stacktest"
 )
 
 func TestTicket(t *testing.T) {
@@ -61,18 +62,66 @@ func TestTicketFindsValue(t *testing.T) {
 		{Kind: cache.Value, Version: 8, Payload: []byte("p")},
 		{Kind: cache.Absent, Version: 9},
 	}
-	whole, headers := b.Ticket(t.Context(), keys), b.TicketHeaders(t.Context(), keys)
+	held := b.Ticket(t.Context(), keys)
 	for i, w := range want {
-		expectEntry(t, whole[i].Entry, w)
-		w.Payload = nil
-		expectEntry(t, headers[i].Entry, w)
+		expectEntry(t, held[i].Entry, w)
 	}
-	if n := whole[3]; n.Kind != cache.Placeholder || headers[3].Ticket != n.Ticket {
-		t.Errorf("for nothing got %+v, then %+v", n, headers[3])
+	if held[3].Kind != cache.Placeholder {
+		t.Errorf("for nothing got %+v", held[3])
 	}
 	if got := b.bytes(t, keys[0]); got != "tl1 V 7\n"+payload {
 		t.Errorf("a ticket has changed the value to %q", got)
 	}
+}
+
+// TestReserve holds that a place is reserved where there is nothing, and that what is there stays.
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	b := shared(t)
+	held := map[string]string{"value": "tl1 V 7\np", "absent": "tl1 A 9\n", "placeholder": placeholder("9", old), "text": "by hand"}
+	keys := []string{b.key("nothing"), b.key("hash")}
+	b.cmd(t, "HSET", b.key("hash"), "f", "v")
+	for name, bytes := range held {
+		b.put(t, b.key(name), bytes)
+		keys = append(keys, b.key(name))
+	}
+	tickets := b.Reserve(t.Context(), keys)
+	for i, ticket := range tickets {
+		if (ticket != "") != (i == 0) {
+			t.Errorf("the ticket for %s is %q", keys[i], ticket)
+		}
+	}
+	if got := b.bytes(t, keys[0]); got != placeholder("0", tickets[0]) {
+		t.Errorf("where there was nothing there is %q, and the ticket is %q", got, tickets[0])
+	}
+	b.expectTTL(t, keys[0], placeholderTTL)
+	for name, bytes := range held {
+		if got := b.bytes(t, b.key(name)); got != bytes {
+			t.Errorf("%s: the cache holds %q, before it was %q", name, got, bytes)
+		}
+	}
+	if again := b.Reserve(t.Context(), keys[:1]); again[0] != "" {
+		t.Errorf("a place is reserved twice: %q", again)
+	}
+	if r := b.Fill(t.Context(), ticketed(value(keys[0], 3, "v"), tickets[0])); r[0].Outcome != cache.Applied {
+		t.Errorf("filling with the ticket: %+v", r)
+	}
+}
+
+// TestReserveWhileTheServerIsAway gives no tickets, and the breaker hears of it.
+func TestReserveWhileTheServerIsAway(t *testing.T) {
+	t.Parallel()
+	server := stacktest.OwnValkey(t)
+	b := on(t, server.URL(), quick)
+	must(t, server.Pause())
+	stacktest.Eventually(t, patience, func() bool {
+		if tickets := b.Reserve(t.Context(), []string{"k", "l"}); tickets[0] != "" || tickets[1] != "" {
+			t.Fatalf("got the tickets %q", tickets)
+		}
+		return b.Cache.Breaker() != cache.Closed
+	}, "the breaker opens")
+	must(t, server.Resume())
+	recovers(t, b.Cache)
 }
 
 // TestTokensDiffer holds that a placeholder left after a flush has another token, so that no ticket from before is good.

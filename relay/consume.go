@@ -155,8 +155,8 @@ func (r *Relay) tickets(ctx context.Context, claims []outbox.Claim) map[string]s
 	}
 	tickets := make(map[string]string, len(keys))
 	if len(keys) > 0 {
-		for i, held := range r.cfg.Cache.TicketHeaders(ctx, keys) {
-			tickets[keys[i]] = held.Ticket
+		for i, ticket := range r.cfg.Cache.Reserve(ctx, keys) {
+			tickets[keys[i]] = ticket
 		}
 	}
 	return tickets

@@ -80,6 +80,25 @@ func (r *Relay) dispatch(ctx context.Context) {
 	}
 }
 
+// assist walks beside the dispatcher while most of what that meets is superseded: to delete it is all that takes time then, and one connection does not do it as fast
+// as Postgres can.
+func (r *Relay) assist(ctx context.Context) {
+	for {
+		select {
+		case <-r.behind:
+		case <-ctx.Done():
+			return
+		}
+		w := walk{limit: r.cfg.batch()}
+		for more := true; more && r.cfg.Cache.Wait(ctx) == nil; {
+			var err error
+			if more, err = r.dispatchOnce(ctx, &w); err != nil { // the dispatcher meets it as well
+				break
+			}
+		}
+	}
+}
+
 // dispatchOnce publishes one batch and reports whether there may be more. What it cannot publish it gives back.
 func (r *Relay) dispatchOnce(ctx context.Context, w *walk) (more bool, err error) {
 	if !w.ready {
@@ -111,6 +130,12 @@ func (r *Relay) dispatchOnce(ctx context.Context, w *walk) (more bool, err error
 		w.place = taken.Next
 	} else {
 		w.end(time.Now(), taken.Seen > 0)
+	}
+	if more && len(taken.Claims) < taken.Seen/2 {
+		select {
+		case r.behind <- struct{}{}:
+		default:
+		}
 	}
 	return more, r.hand(ctx, taken)
 }
