@@ -53,7 +53,10 @@ type Record struct {
 	Payload  []byte // with Set alone
 	TTL      time.Duration
 	Allocate bool // store the value also where the cache holds none
-	Attempts int  // how often a relay has claimed it
+	// Omit has the record written as one that invalidates, without its payload: a relay then settles it without its value. Records of attached tables are
+	// written whole all the same.
+	Omit     bool
+	Attempts int // how often a relay has claimed it
 	// Superseded: a newer version of the key is committed; the payload was not read.
 	Superseded bool
 	// Trace is the trace that the record is a part of, as W3C's traceparent; empty for none. It is kept as it is.
@@ -131,7 +134,7 @@ func (l Locked) Insert(b *pgx.Batch, records []Record, grace time.Duration) {
 	if len(l.behind) > 0 {
 		b.Queue(`DELETE FROM tidelock.outbox WHERE version = ANY ($1)`, l.behind)
 	}
-	c := columnsOf(records)
+	c := columnsOf(records, true)
 	b.Queue(insertSQL, c.versions, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, c.traces)
 }
 
@@ -144,27 +147,27 @@ func Append(b *pgx.Batch, records []Record, grace time.Duration, strict Strict) 
 		appendOne(b, &records[0], grace, strict)
 		return
 	}
-	c, text := columnsOf(records), recordText
+	c, text := columnsOf(records, !strict.attached), recordText
 	if strict.attached {
 		text = recordAttachedText
 	}
 	b.Queue(text, c.keys, c.kinds, c.payloads, c.ttls, c.allocate, grace, strict.generation, c.traces).Query(func(rows pgx.Rows) error {
-		return wrap("recording changes", takeRecorded(rows, records))
+		return wrap("recording changes", takeRecorded(rows, records, c.kinds))
 	})
 }
 
-// takeRecorded reads what was recorded, with the kind that it has come to be.
-func takeRecorded(rows pgx.Rows, records []Record) error {
-	of := make(map[string]*Record, len(records))
-	for i := range records {
-		of[records[i].Key] = &records[i]
+// takeRecorded reads what was recorded, and which of the kinds that were to be written have come to be another one.
+func takeRecorded(rows pgx.Rows, records []Record, kinds []string) error {
+	of := make(map[string]int, len(records))
+	for i, r := range records {
+		of[r.Key] = i
 	}
 	var recorded Record
 	_, err := pgx.ForEachRow(rows, []any{&recorded.Key, &recorded.Version, &recorded.Kind}, func() error {
-		r := of[recorded.Key]
-		r.Version = recorded.Version
-		if recorded.Kind != r.Kind {
-			r.Kind, r.Payload = recorded.Kind, nil
+		i := of[recorded.Key]
+		records[i].Version = recorded.Version
+		if string(recorded.Kind) != kinds[i] {
+			records[i].Kind, records[i].Payload = recorded.Kind, nil
 		}
 		return nil
 	})
@@ -173,7 +176,8 @@ func takeRecorded(rows pgx.Rows, records []Record) error {
 
 // appendOne is Append of one record.
 func appendOne(b *pgx.Batch, r *Record, grace time.Duration, strict Strict) {
-	b.Queue(oneText, r.Key, string(r.Kind), r.payload(), r.ttl(), r.Allocate, grace, strict.generation, r.Trace).QueryRow(func(row pgx.Row) error {
+	kind, payload := r.written(true)
+	b.Queue(oneText, r.Key, string(kind), payload, r.ttl(), r.Allocate, grace, strict.generation, r.Trace).QueryRow(func(row pgx.Row) error {
 		return wrap("recording changes", row.Scan(&r.Version))
 	})
 }
@@ -223,7 +227,8 @@ type columns struct {
 	traces   []string // nil if no record has one
 }
 
-func columnsOf(records []Record) columns {
+// columnsOf leaves out the payloads that are to be omitted, if that is wanted.
+func columnsOf(records []Record, omit bool) columns {
 	var c columns
 	if slices.ContainsFunc(records, func(r Record) bool { return r.Trace != "" }) {
 		c.traces = make([]string, 0, len(records))
@@ -231,8 +236,9 @@ func columnsOf(records []Record) columns {
 	for _, r := range records {
 		c.versions = append(c.versions, r.Version)
 		c.keys = append(c.keys, r.Key)
-		c.kinds = append(c.kinds, string(r.Kind))
-		c.payloads = append(c.payloads, r.payload())
+		kind, payload := r.written(omit)
+		c.kinds = append(c.kinds, string(kind))
+		c.payloads = append(c.payloads, payload)
 		c.ttls = append(c.ttls, r.ttl())
 		c.allocate = append(c.allocate, r.Allocate)
 		if c.traces != nil {
@@ -242,11 +248,16 @@ func columnsOf(records []Record) columns {
 	return c
 }
 
-func (r Record) payload() []byte {
-	if r.Kind == Set && r.Payload == nil {
-		return []byte{} // an empty value is a value
+// written returns what Postgres gets to see of the record.
+func (r Record) written(omit bool) (Kind, []byte) {
+	switch {
+	case r.Kind == Set && r.Omit && omit:
+		return Invalidate, nil
+	case r.Kind == Set && r.Payload == nil:
+		return Set, []byte{} // an empty value is a value
+	default:
+		return r.Kind, r.Payload
 	}
-	return r.Payload
 }
 
 func (r Record) ttl() int64 { return max(r.TTL.Milliseconds(), 1) }

@@ -97,6 +97,13 @@ func (w *Writer) records(changes []Change) []outbox.Record {
 	return records
 }
 
+// omit marks the records whose payloads are too large to be stored twice.
+func (w *Writer) omit(records []outbox.Record) {
+	for i, r := range records {
+		records[i].Omit = len(r.Payload) > w.cfg.recordMax()
+	}
+}
+
 func (w *Writer) ttl(ttl time.Duration) time.Duration {
 	if ttl == 0 {
 		ttl = w.cfg.ttl()

@@ -225,6 +225,7 @@ func (w *Writer) runOnce(ctx context.Context, group []*queued, patient bool) (fa
 		return failed, err
 	}
 	records, of := distinct(group)
+	w.omit(records)
 	var b pgx.Batch
 	outbox.Append(&b, records, w.cfg.grace(), strict)
 	if err := w.sendCommit(ctx, conn, &b); err != nil {

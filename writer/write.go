@@ -152,6 +152,7 @@ func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx
 		return done, err
 	}
 	if !needsRefresh(changes) {
+		w.omit(records)
 		outbox.Append(b, records, w.cfg.grace(), strict)
 		return done, nil
 	}
@@ -174,6 +175,7 @@ func (w *Writer) record(ctx context.Context, tx pgx.Tx, changes []Change, b *pgx
 			return done, err
 		}
 	}
+	w.omit(records)
 	locked.Insert(b, records, w.cfg.grace())
 	return done, nil
 }

@@ -54,6 +54,10 @@ type Config struct {
 	Committers int
 	// GroupMax is the most Puts that share a transaction. Default 128.
 	GroupMax int
+	// RecordMax is the largest payload, in bytes, that stands in a record. A larger one is applied to the cache like any other, but should that fail, a relay
+	// invalidates the key instead, or loads it if it can, and the next reader loads the value: the outbox does not store it a second time. Default 2000, for what is larger Postgres
+	// stores apart from its row. Tables that are attached have all payloads recorded.
+	RecordMax int
 	// Traces makes the spans of writes, and has records bear them, so that a relay's belong to the same trace. nil means no spans.
 	Traces trace.TracerProvider
 	// Log receives what goes wrong in the background. nil means no logs.
@@ -66,6 +70,7 @@ func (c Config) commitTimeout() time.Duration { return orDefault(c.CommitTimeout
 func (c Config) settleTimeout() time.Duration { return orDefault(c.SettleTimeout, 5*time.Second) }
 func (c Config) committers() int              { return orDefault(c.Committers, 2) }
 func (c Config) groupMax() int                { return orDefault(c.GroupMax, 128) }
+func (c Config) recordMax() int               { return orDefault(c.RecordMax, 2000) }
 
 func orDefault[T int | time.Duration](v, def T) T {
 	if v == 0 {
@@ -90,8 +95,8 @@ func (c Config) validate() error {
 	if c.Grace < 0 || c.CommitTimeout < 0 || c.SettleTimeout < 0 {
 		return fmt.Errorf("writer: Grace is %v, CommitTimeout %v and SettleTimeout %v: all must be positive", c.Grace, c.CommitTimeout, c.SettleTimeout)
 	}
-	if c.Committers < 0 || c.GroupMax < 0 {
-		return fmt.Errorf("writer: Committers is %d and GroupMax is %d: both must be positive", c.Committers, c.GroupMax)
+	if c.Committers < 0 || c.GroupMax < 0 || c.RecordMax < 0 {
+		return fmt.Errorf("writer: Committers is %d, GroupMax %d and RecordMax %d: all must be positive", c.Committers, c.GroupMax, c.RecordMax)
 	}
 	return nil
 }
