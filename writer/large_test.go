@@ -2,6 +2,7 @@ package writer_test
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
 
@@ -25,9 +26,7 @@ func refreshing(ctx context.Context, _ *world, w *writer.Writer, key, value stri
 func TestLargePayloads(t *testing.T) {
 	t.Parallel()
 	all := map[string]way{"Refresh": refreshing}
-	for name, write := range ways {
-		all[name] = write
-	}
+	maps.Copy(all, ways)
 	for name, write := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
