@@ -101,7 +101,7 @@ func (c *Cache) apply(ctx context.Context, changes []Change, as func(*Change) st
 		calls[i] = c.call(&changes[i], as(&changes[i]))
 	}
 	var worst verdict
-	who, only := trip.asked()
+	who, before := trip.asked()
 	results, batches := applyScript.run(trip.ctx, trip.client, calls, who)
 	servers := make(map[int]string)
 	for i, result := range results {
@@ -117,29 +117,32 @@ func (c *Cache) apply(ctx context.Context, changes []Change, as func(*Change) st
 			replies[i] = Reply{Outcome: Rejected, Err: err}
 		}
 	}
-	for i := range replies {
-		replies[i].Server = servers[batches[i]]
-	}
-	if only != nil && (only == c.Links() || mutant.On("reply-links")) {
+	switch {
+	case who != askNone:
+		c.links.compare(before, servers)
 		for i := range replies {
-			replies[i].Server = only.Runs[0]
+			replies[i].Server = servers[batches[i]]
+		}
+	case before == c.Links() || mutant.On("reply-links"):
+		for i := range replies {
+			replies[i].Server = before.Runs[0]
 		}
 	}
 	c.breaker.record(worst)
 	return replies
 }
 
-// asked says which calls have to ask who answers them: none while all connections lead to one server. If those are the links still after the calls
-// then it has answered them.
-func (t trip) asked() (who ask, only *Links) {
-	links := t.cache.Links()
+// asked says which calls have to ask who answers them: none while all connections lead to one server. If the links are the same after the calls then it has
+// answered them.
+func (t trip) asked() (who ask, before *Links) {
+	before = t.cache.Links()
 	switch {
-	case len(links.Runs) == 1 && links.Runs[0] != "":
-		return askNone, links
+	case before.sole() != "" && !t.cache.links.doubtful():
+		return askNone, before
 	case t.client.Mode() == valkey.ClientModeCluster:
-		return askEach, nil
+		return askEach, before
 	default:
-		return askOne, nil
+		return askOne, before
 	}
 }
 

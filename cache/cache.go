@@ -21,7 +21,8 @@ import (
 // Config says where Valkey is and how long to wait for it. The zero value of a field means its default.
 type Config struct {
 	// URL is valkey://user:password@host:port/db, or valkeys:// (also redis://, rediss://) for TLS. ?addr=host:port names further nodes of a
-	// cluster or further sentinels, ?master_set=NAME makes the addresses sentinels. Required.
+	// cluster or further sentinels, ?master_set=NAME makes the addresses sentinels. Each connection must lead to the same server for as long as it lasts: strict
+	// and bounded reads go by that, so a proxy in between must not speak the protocol. Required.
 	URL string
 	// Tune may alter the options made from URL before they are used: a private CA, Sentinel's credentials, buffers.
 	Tune func(*valkey.ClientOption)

@@ -27,9 +27,19 @@ type Links struct{ Runs []string }
 // then nobody else was connected in between. It costs no command: each connection learns whom it speaks to when it is made.
 func (c *Cache) Links() *Links { return c.links.now.Load() }
 
+// sole is the one server, or empty.
+func (l *Links) sole() string {
+	if len(l.Runs) != 1 {
+		return ""
+	}
+	return l.Runs[0]
+}
+
 // links keeps account of the connections.
 type links struct {
-	now atomic.Pointer[Links]
+	now       atomic.Pointer[Links]
+	compared  atomic.Int64 // when a server was last asked over a connection that was made before, since start
+	elsewhere atomic.Bool  // it was another one
 
 	mu   sync.Mutex
 	open map[*link]string // run ids
@@ -39,6 +49,30 @@ func newLinks() *links {
 	l := &links{open: make(map[*link]string)}
 	l.now.Store(&Links{})
 	return l
+}
+
+// compareEvery is how often a server is asked who it is though the links tell.
+const compareEvery = time.Second
+
+// doubtful reports whether the links are not to be believed, or to be compared now with what a server says: a proxy that speaks the protocol may give a connection
+// another server, and not tell.
+func (l *links) doubtful() bool {
+	now, last := int64(time.Since(start)), l.compared.Load()
+	due := now-last >= int64(compareEvery) && l.compared.CompareAndSwap(last, now)
+	return due || l.elsewhere.Load()
+}
+
+// compare takes what servers have said of themselves. From the first that is not the one which its connection was made to, the links are not believed any more.
+func (l *links) compare(before *Links, servers map[int]string) {
+	sole := before.sole()
+	if sole == "" || before != l.now.Load() {
+		return
+	}
+	for _, server := range servers {
+		if server != sole {
+			l.elsewhere.Store(true)
+		}
+	}
 }
 
 // change does something to the connections that are open.

@@ -129,8 +129,11 @@ func (c *Cache) Ticket(ctx context.Context, keys []string) []Held {
 // does not answer. It costs the server much less.
 func (c *Cache) Reserve(ctx context.Context, keys []string) []string {
 	tickets := make([]string, len(keys))
+	if len(keys) == 0 {
+		return tickets
+	}
 	trip, err := c.begin(ctx)
-	if err != nil || len(keys) == 0 {
+	if err != nil {
 		return tickets
 	}
 	defer trip.end()
@@ -146,10 +149,8 @@ func (c *Cache) Reserve(ctx context.Context, keys []string) []string {
 		if err != nil {
 			tickets[i] = ""
 		}
-		if !valkey.IsValkeyNil(err) {
-			v, _ := trip.translate(err)
-			worst = max(worst, v)
-		}
+		v, _ := trip.translate(err)
+		worst = max(worst, v)
 	}
 	c.breaker.record(worst)
 	return tickets

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -198,11 +201,98 @@ func TestReplyNamesNoServerThatDidNotGiveIt(t *testing.T) {
 		t.Errorf("the first server's reply is %+v", r)
 	}
 	moves = true
-	if r := apply(); r.Server != "" || !r.Outcome.Done() {
-		t.Errorf("the reply to a call that the address moved under is %+v, want it to name no server", r)
+	if r := apply(); r.Server == on(t, first.URL()).told(t, "run_id") || !r.Outcome.Done() {
+		t.Errorf("the reply to a call that the address moved under is %+v", r)
 	}
 	if r := apply(); r.Server != on(t, second.URL()).told(t, "run_id") {
 		t.Errorf("the second server's reply is %+v", r)
+	}
+}
+
+// switching is a proxy that gives its clients' connections another server, as those that speak the protocol do.
+type switching struct {
+	net.Listener
+	mu sync.Mutex
+	to string
+}
+
+func (p *switching) upstream() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.to
+}
+
+func (p *switching) move(to string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = to
+}
+
+func (p *switching) serve() {
+	for {
+		client, err := p.Accept()
+		if err != nil {
+			return
+		}
+		go p.carry(client)
+	}
+}
+
+// carry sends each piece that a client sends to the server of the moment. The clients here send whole commands.
+func (p *switching) carry(client net.Conn) {
+	defer client.Close()
+	var at string
+	var server net.Conn
+	buffer := make([]byte, 1<<16)
+	for {
+		n, err := client.Read(buffer)
+		if err != nil {
+			return
+		}
+		if to := p.upstream(); to != at {
+			if server, err = net.Dial("tcp", to); err != nil {
+				return
+			}
+			defer server.Close()
+			if at != "" { // the protocol is the one that was agreed on with the first
+				if _, err := io.WriteString(server, "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"); err != nil {
+					return
+				}
+				if _, err := server.Read(make([]byte, 1<<12)); err != nil {
+					return
+				}
+			}
+			at = to
+			go func() { _, _ = io.Copy(client, server) }()
+		}
+		if _, err := server.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// TestRepliesNameTheServerBehindAProxy that moves connections: it is noticed soon, and then each reply is asked for its server.
+func TestRepliesNameTheServerBehindAProxy(t *testing.T) {
+	t.Parallel()
+	first, second := stacktest.OwnValkey(t), stacktest.OwnValkey(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	p := &switching{Listener: listener, to: first.Addr()}
+	go p.serve()
+	c := rig.Cache(t, "valkey://"+listener.Addr().String(), func(c *cache.Config) { c.Timeout = patience })
+	must(t, c.Wait(within(t, patience)))
+	apply := func() string { return c.Apply(t.Context(), value("k", 1, "v"))[0].Server }
+	runs := []string{on(t, first.URL()).told(t, "run_id"), on(t, second.URL()).told(t, "run_id")}
+	if got := apply(); got != runs[0] {
+		t.Errorf("the first server's reply names %q, want %s", got, runs[0])
+	}
+	p.move(second.Addr())
+	stacktest.Eventually(t, patience, func() bool { return apply() == runs[1] }, "a reply names the second server")
+	for range 100 {
+		if got := apply(); got != runs[1] {
+			t.Fatalf("a reply of the second server names %q", got)
+		}
 	}
 }
 

@@ -57,6 +57,8 @@ type Taken struct {
 	Claims []Claim
 	// Seen is how many records were looked at. The rest of them is superseded; it is deleted once the key's latest is settled.
 	Seen int
+	// Deleted is how many of them were.
+	Deleted int
 	// Next is where the walk goes on.
 	Next Place
 }
@@ -103,8 +105,10 @@ func collectClaims(rows pgx.Rows, err error) (t Taken, _ error) {
 	var c Claim
 	var key *string
 	var due *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&c.Version, &key, &c.Allocate, &c.Unknown, &c.Size, &due}, func() error {
+	var deleted int
+	_, err = pgx.ForEachRow(rows, []any{&c.Version, &key, &c.Allocate, &c.Unknown, &c.Size, &due, &deleted}, func() error {
 		if key == nil {
+			t.Deleted = deleted
 			t.Seen, t.Next = c.Size, Place{due: *due, version: c.Version}
 			return nil
 		}

@@ -33,7 +33,11 @@ func TestTakeKeepsTheNewestOfEachKey(t *testing.T) {
 		t.Errorf("left in the outbox while nothing is settled: %v", got)
 	}
 	retire(t, db, newest[0])
-	due()
+	exec(t, db, "UPDATE tidelock.outbox SET due_at = now()")
+	taken, err := outbox.Take(t.Context(), db, outbox.Place{}, 0, 10, time.Hour)
+	if must(t, err); taken.Seen != 4 || taken.Deleted != 3 || len(taken.Claims) != 1 {
+		t.Errorf("once the newest is settled: %+v, want 3 of 4 to be deleted", taken)
+	}
 	sameSet(t, "left in the outbox once the newest is settled", pending(t, db), newest[1:])
 }
 

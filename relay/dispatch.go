@@ -80,19 +80,21 @@ func (r *Relay) dispatch(ctx context.Context) {
 	}
 }
 
-// assist walks beside the dispatcher while most of what that meets is superseded: to delete it is all that takes time then, and one connection does not do it as fast
-// as Postgres can.
+// assist walks beside the dispatcher while that deletes most of what it meets, for it is superseded: one connection does not do that as fast as Postgres can.
 func (r *Relay) assist(ctx context.Context) {
+	w := walk{limit: r.cfg.batch()}
 	for {
 		select {
 		case <-r.behind:
 		case <-ctx.Done():
 			return
 		}
-		w := walk{limit: r.cfg.batch()}
+		w.next = time.Time{} // through everything
 		for more := true; more && r.cfg.Cache.Wait(ctx) == nil; {
 			var err error
-			if more, err = r.dispatchOnce(ctx, &w); err != nil { // the dispatcher meets it as well
+			if more, err = r.dispatchOnce(ctx, &w); err != nil { // the dispatcher meets it as well, and says so
+				w.ready = false
+				sleep(ctx, r.cfg.poll())
 				break
 			}
 		}
@@ -131,13 +133,16 @@ func (r *Relay) dispatchOnce(ctx context.Context, w *walk) (more bool, err error
 	} else {
 		w.end(time.Now(), taken.Seen > 0)
 	}
-	if more && len(taken.Claims) < taken.Seen/2 {
+	if err := r.hand(ctx, taken); err != nil {
+		return more, err
+	}
+	if taken.Deleted > limit/2 {
 		select {
 		case r.behind <- struct{}{}:
 		default:
 		}
 	}
-	return more, r.hand(ctx, taken)
+	return more, nil
 }
 
 // awaitRoom waits until a consumer of this relay is done with a chunk, or for a moment: those of others are not heard of.
@@ -154,7 +159,7 @@ func (r *Relay) awaitRoom(ctx context.Context) {
 // hand publishes what was claimed; the rest of what was seen is superseded.
 func (r *Relay) hand(ctx context.Context, taken outbox.Taken) error {
 	r.taken.Add(int64(len(taken.Claims)))
-	r.superseded.Add(max(0, int64(taken.Seen-len(taken.Claims)))) // some claims were not among those seen: they came in the place of superseded ones
+	r.superseded.Add(int64(taken.Deleted))
 	pieces := chunks(r.wanted(taken.Claims), r.cfg.chunkRecords(), r.cfg.chunkBytes())
 	for i, piece := range pieces {
 		if err := r.publish(ctx, piece); err != nil {

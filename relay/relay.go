@@ -130,7 +130,7 @@ func (c Config) validate() error {
 type Stats struct {
 	Taken      int64 // records claimed
 	Settled    int64 // records brought to the cache, or found to be there
-	Superseded int64 // times that a record was passed over because its key has a newer version; it is deleted once that one is settled
+	Superseded int64 // records deleted by dispatchers because their key has a newer version, and that one is settled
 	Released   int64 // records given back after a failure
 	Aside      int64 // records set aside
 	Pruned     int64 // versions forgotten
@@ -149,7 +149,7 @@ type Relay struct {
 	guarding atomic.Pointer[trust] // what it would let others believe as the guardian; nil before and after Run
 	granted  granted
 	freed    chan struct{} // a consumer is done with a chunk
-	behind   chan struct{} // most of what a dispatcher meets is superseded
+	behind   chan struct{} // a dispatcher deletes most of what it meets
 
 	settles *metrics.Settles
 

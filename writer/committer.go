@@ -34,14 +34,14 @@ func (w *Writer) committer() {
 }
 
 // gather lets whoever else is about to put come along: callers of one group go on at the same moment, and the first of them would be taken by itself. A lone
-// Put finds nobody to let pass.
+// Put waits for nobody.
 func (w *Writer) gather(first *queued) []*queued {
-	group := []*queued{first}
-	for n := 0; n < len(group) && len(group) < w.cfg.groupMax(); runtime.Gosched() {
+	group := w.join([]*queued{first})
+	for n := 0; n < len(group) && int64(len(group)) < min(w.putting.Load(), int64(w.cfg.groupMax())); group = w.join(group) {
 		n = len(group)
-		group = w.join(group)
+		runtime.Gosched()
 	}
-	return w.join(group)
+	return group
 }
 
 // join adds those who wait.

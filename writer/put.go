@@ -61,6 +61,8 @@ func (w *Writer) Put(ctx context.Context, put Put) (result Result, err error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
+	w.putting.Add(1)
+	defer w.putting.Add(-1)
 	q := &queued{ctx: ctx, put: put, done: make(chan struct{})}
 	select {
 	case w.puts <- q:

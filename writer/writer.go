@@ -114,6 +114,7 @@ type Writer struct {
 	reading sync.Mutex                    // held by whoever reads them
 	behind  chan struct{}                 // they are out of date
 	puts    chan *queued
+	putting atomic.Int64  // Puts under way
 	alone   chan struct{} // bounds the Puts that go by themselves
 	waiting chan struct{} // bounds those of them that wait for a lock
 
