@@ -3,6 +3,8 @@ package site
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 )
 
 // Fill makes the table items anew with n rows, whose bodies have so many bytes, and forgets what the cache and the outbox hold.
@@ -21,7 +23,7 @@ func (s *Site) Fill(ctx context.Context, n, payload int) error {
 		_, err = s.DB.Exec(ctx, `VACUUM ANALYZE items`)
 	}
 	if err == nil {
-		err = s.Valkey.Do(ctx, s.Valkey.B().Flushall().Sync().Build()).Error()
+		err = s.flush(ctx)
 	}
 	if err == nil {
 		_, err = s.DB.Exec(ctx, `CHECKPOINT`)
@@ -30,4 +32,25 @@ func (s *Site) Fill(ctx context.Context, n, payload int) error {
 		return fmt.Errorf("filling the table: %w", err)
 	}
 	return nil
+}
+
+// flush empties the cache and waits until its memory is free, which takes longer for millions of keys than a call may.
+func (s *Site) flush(ctx context.Context) error {
+	if err := s.Valkey.Do(ctx, s.Valkey.B().Flushall().Async().Build()).Error(); err != nil {
+		return err
+	}
+	for {
+		info, err := s.Valkey.Do(ctx, s.Valkey.B().Info().Section("memory").Build()).ToString()
+		if err != nil {
+			return err
+		}
+		if strings.Contains(info, "lazyfree_pending_objects:0\r") {
+			return nil
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
