@@ -30,7 +30,7 @@ func (b *bench) strict(ctx context.Context) error {
 	return nil
 }
 
-// declare makes the keys strict and waits until that is in force.
+// declare makes the keys strict and waits until that is in force, and leases say so.
 func (b *bench) declare(ctx context.Context, prefix string) error {
 	if err := outbox.DeclareStrict(ctx, b.site.DB, prefix); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (b *bench) declare(ctx context.Context, prefix string) error {
 		}
 		for _, one := range all {
 			if one.Prefix == prefix && one.Since != nil {
-				return nil
+				return b.strictly.AwaitStrict(ctx, prefix)
 			}
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {

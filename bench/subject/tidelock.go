@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -175,11 +176,20 @@ func (t *Tidelock) Install(ctx context.Context, client valkey.Client) error {
 
 // AwaitTrust waits until the guardian has granted a lease.
 func (t *Tidelock) AwaitTrust(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the guardian grants no lease"))
+	return t.await(ctx, "the guardian grants no lease", func(h *lease.Held) bool { return h.TrustedUntil > lease.Now() })
+}
+
+// AwaitStrict waits until leases name a strict prefix.
+func (t *Tidelock) AwaitStrict(ctx context.Context, prefix string) error {
+	return t.await(ctx, "no lease names the strict prefix", func(h *lease.Held) bool { return slices.Contains(h.Strict, prefix) })
+}
+
+func (t *Tidelock) await(ctx context.Context, otherwise string, holds func(*lease.Held) bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New(otherwise))
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for t.leases.Held().TrustedUntil <= lease.Now() {
+	for !holds(t.leases.Held()) {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
