@@ -194,6 +194,7 @@ func TestReplyNamesNoServerThatDidNotGiveIt(t *testing.T) {
 	c = rig.Cache(t, "valkey://"+proxy.Addr(), func(cfg *cache.Config) {
 		cfg.Timeout = patience
 		cfg.Wrap = func(client valkey.Client) valkey.Client { return meddling{client, move} }
+		cfg.Tune = func(o *valkey.ClientOption) { o.PipelineMultiplex = -1 } // one connection, so that the next command meets the other server
 	})
 	must(t, c.Wait(within(t, patience)))
 	apply := func() cache.Reply { return c.Apply(t.Context(), value("k", 1, "v"))[0] }
