@@ -80,27 +80,6 @@ func (r *Relay) dispatch(ctx context.Context) {
 	}
 }
 
-// assist walks beside the dispatcher while that deletes most of what it meets, for it is superseded: one connection does not do that as fast as Postgres can.
-func (r *Relay) assist(ctx context.Context) {
-	w := walk{limit: r.cfg.batch()}
-	for {
-		select {
-		case <-r.behind:
-		case <-ctx.Done():
-			return
-		}
-		w.next = time.Time{} // through everything
-		for more := true; more && r.cfg.Cache.Wait(ctx) == nil; {
-			var err error
-			if more, err = r.dispatchOnce(ctx, &w); err != nil { // the dispatcher meets it as well, and says so
-				w.ready = false
-				sleep(ctx, r.cfg.poll())
-				break
-			}
-		}
-	}
-}
-
 // dispatchOnce publishes one batch and reports whether there may be more. What it cannot publish it gives back.
 func (r *Relay) dispatchOnce(ctx context.Context, w *walk) (more bool, err error) {
 	if !w.ready {
@@ -133,16 +112,7 @@ func (r *Relay) dispatchOnce(ctx context.Context, w *walk) (more bool, err error
 	} else {
 		w.end(time.Now(), taken.Seen > 0)
 	}
-	if err := r.hand(ctx, taken); err != nil {
-		return more, err
-	}
-	if taken.Deleted > limit/2 {
-		select {
-		case r.behind <- struct{}{}:
-		default:
-		}
-	}
-	return more, nil
+	return more, r.hand(ctx, taken)
 }
 
 // awaitRoom waits until a consumer of this relay is done with a chunk, or for a moment: those of others are not heard of.

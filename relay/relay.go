@@ -25,7 +25,7 @@ import (
 
 // Config says what a Relay works with. The zero value of a field means its default.
 type Config struct {
-	// DB is the pool of the primary that holds the schema tidelock, whose transactions are READ COMMITTED. Required. A relay uses Consumers + 7 connections.
+	// DB is the pool of the primary that holds the schema tidelock, whose transactions are READ COMMITTED. Required. A relay uses Consumers + 6 connections.
 	DB *pgxpool.Pool
 	// Cache is where records are applied. Required. Give it a longer timeout than a writer's: a call carries hundreds of
 	// changes. The relay does not close it.
@@ -149,7 +149,6 @@ type Relay struct {
 	guarding atomic.Pointer[trust] // what it would let others believe as the guardian; nil before and after Run
 	granted  granted
 	freed    chan struct{} // a consumer is done with a chunk
-	behind   chan struct{} // a dispatcher deletes most of what it meets
 
 	settles *metrics.Settles
 
@@ -172,7 +171,7 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing JetStream: %w", err)
 	}
-	r := &Relay{cfg: cfg, js: js, log: cfg.Log, trace: traces.New(cfg.Traces, "relay"), freed: make(chan struct{}, 1), behind: make(chan struct{}, 1), differing: make([]atomic.Int64, len(verify.Kinds)),
+	r := &Relay{cfg: cfg, js: js, log: cfg.Log, trace: traces.New(cfg.Traces, "relay"), freed: make(chan struct{}, 1), differing: make([]atomic.Int64, len(verify.Kinds)),
 		settles: metrics.NewSettles("relay", outbox.AgeBounds)}
 	if r.log == nil {
 		r.log = zap.NewNop()
@@ -195,7 +194,6 @@ func (r *Relay) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	work.Go(func() { r.listen(ctx) })
 	work.Go(func() { r.dispatch(ctx) })
-	work.Go(func() { r.assist(ctx) })
 	for range r.cfg.consumers() {
 		work.Go(func() { r.consume(ctx) })
 	}
