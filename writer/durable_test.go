@@ -1,21 +1,10 @@
 package writer_test
 
 import (
-	"context"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/tidelock-cache/tidelock/internal/rig"
-	"github.com/tidelock-cache/tidelock/writer"
 )
-
-// viaRefresh has its key locked by a statement of its own.
-func viaRefresh(ctx context.Context, _ *world, w *writer.Writer, key, value string) (writer.Result, error) {
-	return w.Write(ctx, justUpdating(key, value), writer.Refresh(key, func(ctx context.Context, tx pgx.Tx) (payload []byte, err error) {
-		return payload, tx.QueryRow(ctx, "SELECT value FROM item WHERE key = $1", key).Scan(&payload)
-	}))
-}
 
 // commitsSQL keeps, of each transaction that changes an item, the setting with which it commits: a deferred trigger runs right
 // before that.
@@ -41,7 +30,7 @@ func TestCommitsAreDurable(t *testing.T) {
 			v.exec(t, commitsSQL)
 			v.db = rig.Pool(t, v.db.Config().ConnString()+"&synchronous_commit="+setting)
 			w := v.writer(t)
-			for name, do := range map[string]way{"Write": viaWrite, "Put": viaPut, "Record": viaRecord, "Refresh": viaRefresh} {
+			for name, do := range everyWay {
 				key := v.rows(t, name)[0]
 				must(t, onlyError(do(t.Context(), v, w, key, "new")))
 				v.written(t, key)

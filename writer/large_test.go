@@ -2,32 +2,19 @@ package writer_test
 
 import (
 	"context"
-	"maps"
 	"strings"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/tidelock-cache/tidelock/internal/rig"
 	"github.com/tidelock-cache/tidelock/internal/stacktest"
 	"github.com/tidelock-cache/tidelock/writer"
 )
 
-// refreshing is one more way: the value is computed under the key's lock.
-func refreshing(ctx context.Context, _ *world, w *writer.Writer, key, value string) (writer.Result, error) {
-	return w.Write(ctx, justUpdating(key, value), writer.Refresh(key, func(ctx context.Context, tx pgx.Tx) (payload []byte, err error) {
-		err = tx.QueryRow(ctx, "SELECT value FROM item WHERE key = $1", key).Scan(&payload)
-		return payload, err
-	}))
-}
-
 // TestLargePayloads: what is too large for a record comes to the cache all the same. Where that failed the record has no payload, and a relay takes away what is
 // older.
 func TestLargePayloads(t *testing.T) {
 	t.Parallel()
-	all := map[string]way{"Refresh": refreshing}
-	maps.Copy(all, ways)
-	for name, write := range all {
+	for name, write := range everyWay {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := newWorld(t)

@@ -16,6 +16,9 @@ type way func(ctx context.Context, v *world, w *writer.Writer, key, value string
 // ways must all keep the same promises.
 var ways = map[string]way{"Write": viaWrite, "Put": viaPut, "Record": viaRecord}
 
+// everyWay has that of a value which is computed, too.
+var everyWay = map[string]way{"Write": viaWrite, "Put": viaPut, "Record": viaRecord, "Refresh": viaRefresh}
+
 func viaWrite(ctx context.Context, _ *world, w *writer.Writer, key, value string) (writer.Result, error) {
 	return w.Write(ctx, updating(key, value))
 }
@@ -59,6 +62,13 @@ func viaRecord(ctx context.Context, v *world, w *writer.Writer, key, value strin
 		return writer.Result{}, err
 	}
 	return pending.Apply(ctx)
+}
+
+// viaRefresh has its key locked by a statement of its own.
+func viaRefresh(ctx context.Context, _ *world, w *writer.Writer, key, value string) (writer.Result, error) {
+	return w.Write(ctx, justUpdating(key, value), writer.Refresh(key, func(ctx context.Context, tx pgx.Tx) (payload []byte, err error) {
+		return payload, tx.QueryRow(ctx, "SELECT value FROM item WHERE key = $1", key).Scan(&payload)
+	}))
 }
 
 // answer is what a write came back with.
