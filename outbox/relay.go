@@ -59,6 +59,8 @@ type Taken struct {
 	Seen int
 	// Deleted is how many of them were.
 	Deleted int
+	// Drawn is the latest version that anybody had drawn by then, committed or not; 0 if nothing was looked at.
+	Drawn int64
 	// Next is where the walk goes on.
 	Next Place
 }
@@ -106,9 +108,10 @@ func collectClaims(rows pgx.Rows, err error) (t Taken, _ error) {
 	var key *string
 	var due *time.Time
 	var deleted int
-	_, err = pgx.ForEachRow(rows, []any{&c.Version, &key, &c.Allocate, &c.Unknown, &c.Size, &due, &deleted}, func() error {
+	var drawn int64
+	_, err = pgx.ForEachRow(rows, []any{&c.Version, &key, &c.Allocate, &c.Unknown, &c.Size, &due, &deleted, &drawn}, func() error {
 		if key == nil {
-			t.Deleted = deleted
+			t.Deleted, t.Drawn = deleted, drawn
 			t.Seen, t.Next = c.Size, Place{due: *due, version: c.Version}
 			return nil
 		}

@@ -35,8 +35,8 @@ func TestTakeKeepsTheNewestOfEachKey(t *testing.T) {
 	retire(t, db, newest[0])
 	exec(t, db, "UPDATE tidelock.outbox SET due_at = now()")
 	taken, err := outbox.Take(t.Context(), db, outbox.Place{}, 0, 10, time.Hour)
-	if must(t, err); taken.Seen != 4 || taken.Deleted != 3 || len(taken.Claims) != 1 {
-		t.Errorf("once the newest is settled: %+v, want 3 of 4 to be deleted", taken)
+	if must(t, err); taken.Seen != 4 || taken.Deleted != 3 || len(taken.Claims) != 1 || taken.Drawn != newest[1] {
+		t.Errorf("once the newest is settled: %+v, want 3 of 4 to be deleted, and %d the latest version drawn", taken, newest[1])
 	}
 	sameSet(t, "left in the outbox once the newest is settled", pending(t, db), newest[1:])
 }

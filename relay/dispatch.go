@@ -26,6 +26,10 @@ type walk struct {
 
 	whole time.Time // when a walk through everything began that met nothing
 	next  time.Time // when the next one is worth its price
+
+	drawn int64         // the latest version that had been drawn at the last claim
+	asked time.Time     // when that was
+	rest  time.Duration // until the next
 }
 
 const (
@@ -54,6 +58,22 @@ func (w *walk) end(now time.Time, met bool) {
 	}
 }
 
+const (
+	// writeCost is about what a write takes of the processors that Postgres has, and restMost how many times as long as a claim took a dispatcher may rest after it.
+	writeCost, restMost = 100 * time.Microsecond, 2
+)
+
+// claimed says how long to rest after a claim that found so much that there may be more: as many times as long as it took as processors are kept busy by
+// those who write. A backlog can wait a little, and they cannot: without rests they would share what it leaves them.
+func (w *walk) claimed(drawn int64, began, now time.Time, more bool) {
+	w.rest = 0
+	if since := now.Sub(w.asked); more && w.drawn > 0 && since > 0 {
+		busy := float64(drawn-w.drawn) * float64(writeCost) / float64(since)
+		w.rest = time.Duration(float64(now.Sub(began)) * min(max(busy, 0), restMost))
+	}
+	w.drawn, w.asked = drawn, now
+}
+
 // dispatch takes what is due and publishes it, until ctx ends. While the cache is down it takes nothing.
 func (r *Relay) dispatch(ctx context.Context) {
 	pause := patience(ctx)
@@ -66,6 +86,7 @@ func (r *Relay) dispatch(ctx context.Context) {
 		switch {
 		case err == nil && more:
 			pause.Reset()
+			sleep(ctx, w.rest)
 		case err == nil:
 			pause.Reset()
 			sleep(ctx, r.cfg.poll())
@@ -82,6 +103,7 @@ func (r *Relay) dispatch(ctx context.Context) {
 
 // dispatchOnce publishes one batch and reports whether there may be more. What it cannot publish it gives back.
 func (r *Relay) dispatchOnce(ctx context.Context, w *walk) (more bool, err error) {
+	w.rest = 0
 	if !w.ready {
 		if _, err := r.ensure(ctx); err != nil {
 			return false, err
@@ -102,6 +124,7 @@ func (r *Relay) dispatchOnce(ctx context.Context, w *walk) (more bool, err error
 	limit := min(w.limit, room*r.cfg.chunkRecords())
 	bounded, cancel := bounded(ctx, callTimeout)
 	defer cancel()
+	began := time.Now()
 	taken, err := outbox.Take(bounded, r.cfg.DB, w.place, w.window, limit, r.cfg.lease())
 	if err != nil {
 		return false, err
@@ -112,6 +135,7 @@ func (r *Relay) dispatchOnce(ctx context.Context, w *walk) (more bool, err error
 	} else {
 		w.end(time.Now(), taken.Seen > 0)
 	}
+	w.claimed(taken.Drawn, began, time.Now(), more)
 	return more, r.hand(ctx, taken)
 }
 

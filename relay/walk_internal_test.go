@@ -35,3 +35,26 @@ func TestWalksThroughEverything(t *testing.T) {
 	pass(walkPause)
 	whole("after the longest pause", true)
 }
+
+// TestRestsForThoseWhoWrite holds how long a dispatcher rests after a claim of 100 ms, by a clock of its own.
+func TestRestsForThoseWhoWrite(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	var w walk
+	drawn := int64(1000)
+	claim := func(what string, writes int64, more bool, want time.Duration) {
+		t.Helper()
+		began := now.Add(100 * time.Millisecond)
+		now, drawn = began.Add(100*time.Millisecond), drawn+writes
+		if w.claimed(drawn, began, now, more); w.rest != want {
+			t.Errorf("%s: it rests %v, want %v", what, w.rest, want)
+		}
+	}
+	claim("the first", 0, true, 0)
+	claim("while nobody writes", 0, true, 0)
+	claim("while a write takes place every 2 ms", 100, true, 5*time.Millisecond)
+	claim("while writes keep a processor busy", 2000, true, 100*time.Millisecond)
+	claim("while writes keep many processors busy", 200_000, true, restMost*100*time.Millisecond)
+	claim("when there is no more", 2000, false, 0)
+	claim("after Postgres has lost versions", -500, true, 0)
+}

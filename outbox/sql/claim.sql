@@ -4,7 +4,8 @@
 -- But a key that is written all the time has at any time a latest that waits. What was due a second ago and has such a latest, which no relay
 -- has had yet, is leased too, and settled by itself, without its value.
 -- It need not wait for the disk: what a crash takes back is done again, and harmless.
--- Replies with the claims, and in a last row, without a key, with how many records were looked at, the place of the last of them, and how many were deleted.
+-- Replies with the claims, and in a last row, without a key, with how many records were looked at, the place of the last of them, how many were deleted, and the
+-- latest version that anybody has drawn.
 -- No table is joined: whatever Postgres believes of the size of its tables, each row is looked up by an index.
 ), judged AS MATERIALIZED (
     SELECT due.*, (SELECT v.version FROM tidelock.versions v WHERE v.key = due.key LIMIT 1) AS latest FROM due
@@ -30,6 +31,6 @@
     UPDATE tidelock.outbox SET due_at = clock_timestamp() + $2::interval, attempts = attempts + 1
     WHERE version = ANY (ARRAY(SELECT version FROM taken))
 )
-SELECT version, key, allocate, kind = 'invalidate', coalesce(size, 0), NULL, 0 FROM taken
+SELECT version, key, allocate, kind = 'invalidate', coalesce(size, 0), NULL, 0, 0 FROM taken
 UNION ALL
-(SELECT version, NULL, false, false, (SELECT count(*) FROM judged), due_at, (SELECT count(*) FROM retired) FROM judged ORDER BY due_at, version LIMIT 1)
+(SELECT version, NULL, false, false, (SELECT count(*) FROM judged), due_at, (SELECT count(*) FROM retired), (SELECT last_value FROM tidelock.version_seq) FROM judged ORDER BY due_at, version LIMIT 1)
