@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,8 +25,10 @@ var start = time.Now()
 // context, for whose lock all of its calls contend.
 type places struct {
 	timeout time.Duration
-	free    chan *place
+	free    atomic.Uint64 // the top of the stack of those that are free, 1 more than its number or 0, and above it how often that has changed
 	all     [placesMax]atomic.Pointer[place]
+	waiting atomic.Int32  // callers who have found no place
+	handed  chan *place   // to one of them
 	asleep  atomic.Bool   // the watcher is, for nothing is under way
 	wake    chan struct{} // wakes it
 }
@@ -33,6 +36,7 @@ type places struct {
 // place is a call's context, used by one call after another as long as nobody may still hold it after the call.
 type place struct {
 	number int
+	below  atomic.Uint32 // the place under it in the stack, as free has it
 	done   chan struct{}
 	kept   atomic.Bool // somebody may hold it: a connection was made with it
 	busy   atomic.Bool // a call is under way
@@ -46,11 +50,83 @@ type place struct {
 }
 
 func newPlaces(timeout time.Duration) *places {
-	ps := &places{timeout: timeout, free: make(chan *place, placesMax), wake: make(chan struct{}, 1)}
+	ps := &places{timeout: timeout, handed: make(chan *place), wake: make(chan struct{}, 1)}
 	for i := range placesMax {
-		ps.free <- ps.fresh(i)
+		ps.push(ps.fresh(i))
 	}
 	return ps
+}
+
+// take returns a place, or nil if none is free.
+func (ps *places) take() *place {
+	if ps.waiting.Load() > 0 { // it is their turn
+		return nil
+	}
+	return ps.pop()
+}
+
+// await waits for a place, no longer than a call may take. Who has waited longest is the first to get one.
+func (ps *places) await(ctx context.Context) (*place, error) {
+	ps.waiting.Add(1)
+	defer ps.waiting.Add(-1)
+	if p := ps.pop(); p != nil { // given back before anybody could know that somebody waits
+		return p, nil
+	}
+	timer := time.NewTimer(ps.timeout)
+	defer timer.Stop()
+	select {
+	case p := <-ps.handed:
+		return p, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		return nil, context.DeadlineExceeded
+	}
+}
+
+// give hands the place to somebody who waits for one, or keeps it.
+func (ps *places) give(p *place) {
+	for {
+		for ps.waiting.Load() > 0 {
+			select {
+			case ps.handed <- p:
+				return
+			default: // he is about to wait, or has just stopped
+				runtime.Gosched()
+			}
+		}
+		ps.push(p)
+		if ps.waiting.Load() == 0 {
+			return
+		}
+		if p = ps.pop(); p == nil {
+			return
+		}
+	}
+}
+
+// pop returns the place that was left last, which the processor still has at hand, or nil if none is free.
+func (ps *places) pop() *place {
+	for {
+		top := ps.free.Load()
+		if uint32(top) == 0 {
+			return nil
+		}
+		p := ps.all[uint32(top)-1].Load()
+		if ps.free.CompareAndSwap(top, (top>>32+1)<<32|uint64(p.below.Load())) {
+			return p
+		}
+	}
+}
+
+func (ps *places) push(p *place) {
+	for {
+		top := ps.free.Load()
+		p.below.Store(uint32(top))
+		if ps.free.CompareAndSwap(top, (top>>32+1)<<32|uint64(p.number+1)) {
+			return
+		}
+	}
 }
 
 func (ps *places) fresh(number int) *place {
@@ -83,7 +159,7 @@ func (ps *places) leave(p *place) {
 		}
 		p.caller = context.Background()
 	}
-	ps.free <- p
+	ps.give(p)
 }
 
 // watch ends calls, until ctx ends.

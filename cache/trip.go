@@ -27,10 +27,8 @@ func (c *Cache) begin(ctx context.Context) (trip, error) {
 		return trip{}, c.notAllowed()
 	}
 	until := time.Since(start) + c.places.timeout
-	var p *place
-	select {
-	case p = <-c.places.free:
-	default:
+	p := c.places.take()
+	if p == nil {
 		var err error
 		if p, err = c.await(ctx); err != nil {
 			return trip{}, err
@@ -44,22 +42,19 @@ func (c *Cache) begin(ctx context.Context) (trip, error) {
 	return t, nil
 }
 
-// await waits for a place, no longer than a call may take.
+// await waits for a place.
 func (c *Cache) await(ctx context.Context) (*place, error) {
-	timer := time.NewTimer(c.places.timeout)
-	defer timer.Stop()
-	select {
-	case p := <-c.places.free:
-		if !c.breaker.allow() { // it may have opened while we waited
-			c.places.free <- p
-			return nil, c.notAllowed()
-		}
-		return p, nil
-	case <-ctx.Done():
+	p, err := c.places.await(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
-	case <-timer.C:
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.DeadlineExceeded)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case !c.breaker.allow(): // it may have opened while we waited
+		c.places.give(p)
+		return nil, c.notAllowed()
 	}
+	return p, nil
 }
 
 func (c *Cache) notAllowed() error {
