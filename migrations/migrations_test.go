@@ -135,13 +135,14 @@ func TestPartsKeepRecordsAndPrivileges(t *testing.T) {
 	if strings.Count(want, "version") != 3 || !strings.HasSuffix(want, "truefalse") {
 		t.Fatalf("the outbox holds %s", want)
 	}
+	down(t, url, 10)
 	down(t, url, 9)
 	if got := read(); got != want {
 		t.Errorf("as one table the outbox holds\n%s\nnot\n%s", got, want)
 	}
 	run(insert)
 	want = read()
-	up(t, url, 1)
+	up(t, url, 2)
 	if got := read(); got != want {
 		t.Errorf("in parts the outbox holds\n%s\nnot\n%s", got, want)
 	}

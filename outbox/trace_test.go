@@ -43,8 +43,13 @@ func TestCheckFindsAnOlderSchema(t *testing.T) {
 	t.Parallel()
 	db := rig.DB(t)
 	must(t, outbox.Check(t.Context(), db))
-	_, err := migrations.Down(t.Context(), db.Config().ConnString())
-	must(t, err)
+	for { // from 00010 on nothing has come that is needed
+		version, err := migrations.Down(t.Context(), db.Config().ConnString())
+		if must(t, err); version == 9 {
+			break
+		}
+		must(t, outbox.Check(t.Context(), db))
+	}
 	if err := outbox.Check(t.Context(), db); !errors.Is(err, outbox.ErrNoSchema) {
 		t.Errorf("got %v, want ErrNoSchema", err)
 	}

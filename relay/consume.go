@@ -170,12 +170,13 @@ var kinds = map[outbox.Kind]cache.Kind{
 }
 
 // changes are what the records make of their entries. One that is superseded by now invalidates what is older, and so is settled without its value: the
-// next may be superseded just as soon, and what it is superseded by may be long in coming.
+// next may be superseded just as soon, and what it is superseded by may be long in coming. So does one that says nothing that can be understood.
 func changes(records []outbox.Record, tickets map[string]string, allocate bool) []cache.Change {
 	all := make([]cache.Change, len(records))
 	for i, r := range records {
-		kind := kinds[r.Kind]
-		if r.Superseded && !mutant.On("relay-skip-superseded") {
+		kind, known := kinds[r.Kind]
+		understood := known && (kind != cache.Value || r.Payload != nil || r.Superseded)
+		if !understood || r.Superseded && !mutant.On("relay-skip-superseded") {
 			kind = cache.Placeholder
 		}
 		all[i] = cache.Change{Key: r.Key, Version: r.Version, Kind: kind, Payload: r.Payload, TTL: r.TTL, Ticket: tickets[r.Key], Allocate: allocate && r.Allocate}

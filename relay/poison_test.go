@@ -59,6 +59,34 @@ func TestPoisonIsSetAside(t *testing.T) {
 	}
 }
 
+// TestNonsenseInvalidates: a record that somebody else has written, and that says nothing that can be understood, takes the older value away and is settled.
+func TestNonsenseInvalidates(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for name, columns := range map[string]string{"kind": "kind = 'nonsense'", "payload": "payload = NULL", "ttl": "ttl_ms = -1, kind = 'nonsense', payload = NULL"} {
+		key := s.key(name)
+		s.seed(key, 0, "older")
+		version := s.record(set(key, "new"))[0]
+		if tag, err := s.db.Exec(t.Context(), "UPDATE tidelock.outbox SET "+columns+" WHERE version = $1", version); err != nil || tag.RowsAffected() != 1 {
+			t.Fatalf("spoiling the record: %v, %v", tag, err)
+		}
+	}
+	ttl := s.record(set(s.key("no time"), "new"))[0]
+	if _, err := s.db.Exec(t.Context(), "UPDATE tidelock.outbox SET ttl_ms = 0 WHERE version = $1", ttl); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := s.run()
+	s.drained()
+	for _, name := range []string{"kind", "payload", "ttl"} {
+		if e := s.entry(s.key(name)); e.Kind != cache.Placeholder {
+			t.Errorf("%s: the cache holds %+v, want a placeholder", name, e)
+		}
+	}
+	if left := s.pending(); len(left) != 0 || r.Stats().Aside != 0 {
+		t.Errorf("the outbox holds %+v", left)
+	}
+}
+
 // TestForbiddenKey has the server refuse one key to the relay. Its record is kept, tried again after growing pauses, and in nobody's way.
 func TestForbiddenKey(t *testing.T) {
 	t.Parallel()

@@ -107,7 +107,7 @@ func TestMigrateUpDownStatus(t *testing.T) {
 	env := []string{"TIDELOCK_DATABASE_URL=" + stacktest.Database(t)}
 	for _, step := range []struct{ args, want string }{
 		{"migrate status", "not applied"},
-		{"migrate up", "applied 9 migrations"},
+		{"migrate up", "applied 10 migrations"},
 		{"migrate up", "applied 0 migrations"},
 		{"migrate status", "applied 20"},
 		{"outbox", "pending    0"},
