@@ -67,19 +67,25 @@ func (ps *places) take() *place {
 
 // await waits for a place, no longer than a call may take. Who has waited longest is the first to get one.
 func (ps *places) await(ctx context.Context) (*place, error) {
-	ps.waiting.Add(1)
-	defer ps.waiting.Add(-1)
-	if p := ps.pop(); p != nil { // given back before anybody could know that somebody waits
-		return p, nil
-	}
 	timer := time.NewTimer(ps.timeout)
 	defer timer.Stop()
-	select {
-	case p := <-ps.handed:
+	ps.waiting.Add(1)
+	p := ps.pop() // given back before anybody could know that somebody waits
+	if p == nil {
+		select {
+		case p = <-ps.handed:
+			return p, nil // who gave it knows that we do not wait any more
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+	}
+	ps.waiting.Add(-1)
+	switch {
+	case p != nil:
 		return p, nil
-	case <-ctx.Done():
+	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case <-timer.C:
+	default:
 		return nil, context.DeadlineExceeded
 	}
 }
@@ -90,6 +96,7 @@ func (ps *places) give(p *place) {
 		for ps.waiting.Load() > 0 {
 			select {
 			case ps.handed <- p:
+				ps.waiting.Add(-1)
 				return
 			default: // he is about to wait, or has just stopped
 				runtime.Gosched()

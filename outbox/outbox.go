@@ -253,10 +253,12 @@ func (r Record) written(omit bool) (Kind, []byte) {
 	switch {
 	case r.Kind == Set && r.Omit && omit:
 		return Invalidate, nil
-	case r.Kind == Set && r.Payload == nil:
+	case r.Kind != Set:
+		return r.Kind, nil
+	case r.Payload == nil:
 		return Set, []byte{} // an empty value is a value
 	default:
-		return r.Kind, r.Payload
+		return Set, r.Payload
 	}
 }
 

@@ -59,8 +59,10 @@ func (w *walk) end(now time.Time, met bool) {
 }
 
 const (
-	// writeCost is about what a write takes of the processors that Postgres has, and restMost how many times as long as a claim took a dispatcher may rest after it.
-	writeCost, restMost = 100 * time.Microsecond, 2
+	// writeCost is about what a write takes of the processors that Postgres has.
+	writeCost = 100 * time.Microsecond
+	// restMost is how many times as long as a claim took a dispatcher may rest after it, and restLongest how long: a claim that waited for something says nothing.
+	restMost, restLongest = 2, 500 * time.Millisecond
 )
 
 // claimed says how long to rest after a claim that found so much that there may be more: as many times as long as it took as processors are kept busy by
@@ -69,7 +71,7 @@ func (w *walk) claimed(drawn int64, began, now time.Time, more bool) {
 	w.rest = 0
 	if since := now.Sub(w.asked); more && w.drawn > 0 && since > 0 {
 		busy := float64(drawn-w.drawn) * float64(writeCost) / float64(since)
-		w.rest = time.Duration(float64(now.Sub(began)) * min(max(busy, 0), restMost))
+		w.rest = min(time.Duration(float64(now.Sub(began))*min(max(busy, 0), restMost)), restLongest)
 	}
 	w.drawn, w.asked = drawn, now
 }

@@ -42,10 +42,11 @@ func TestRestsForThoseWhoWrite(t *testing.T) {
 	now := time.Now()
 	var w walk
 	drawn := int64(1000)
+	took := 100 * time.Millisecond
 	claim := func(what string, writes int64, more bool, want time.Duration) {
 		t.Helper()
 		began := now.Add(100 * time.Millisecond)
-		now, drawn = began.Add(100*time.Millisecond), drawn+writes
+		now, drawn = began.Add(took), drawn+writes
 		if w.claimed(drawn, began, now, more); w.rest != want {
 			t.Errorf("%s: it rests %v, want %v", what, w.rest, want)
 		}
@@ -57,4 +58,6 @@ func TestRestsForThoseWhoWrite(t *testing.T) {
 	claim("while writes keep many processors busy", 200_000, true, restMost*100*time.Millisecond)
 	claim("when there is no more", 2000, false, 0)
 	claim("after Postgres has lost versions", -500, true, 0)
+	took = 10 * time.Second
+	claim("after a claim that waited", 1_000_000, true, restLongest)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tidelock-cache/tidelock/cache"
@@ -123,6 +124,8 @@ func TestBadChanges(t *testing.T) {
 		"invalid TTL -1ns":     writer.Absent("k").Within(-1),
 		`unknown kind "zap"`:   {Key: "k", Kind: "zap"},
 		`unknown kind ""`:      {Key: "k"},
+		`"absent", which goes without Payload and Refresh`:     {Key: "k", Kind: outbox.Absent, Payload: []byte("x")},
+		`"invalidate", which goes without Payload and Refresh`: {Key: "k", Kind: outbox.Invalidate, Refresh: writer.Refresh("k", nothing).Refresh},
 	} {
 		if _, err := w.Write(t.Context(), never, c); err == nil || !contains(err, says) || !contains(err, `"k"`) {
 			t.Errorf("got %v, want it to say %s of which key", err, says)
@@ -132,3 +135,5 @@ func TestBadChanges(t *testing.T) {
 		t.Errorf("Put: %v", err)
 	}
 }
+
+func nothing(context.Context, pgx.Tx) ([]byte, error) { return nil, nil }

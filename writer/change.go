@@ -71,6 +71,9 @@ func (w *Writer) check(changes []Change) error {
 		default:
 			return fmt.Errorf("change of %q: unknown kind %q: use Set, Absent, Invalidate or Refresh", c.Key, c.Kind)
 		}
+		if c.Kind != outbox.Set && (c.Payload != nil || c.Refresh != nil) {
+			return fmt.Errorf("change of %q: its kind is %q, which goes without Payload and Refresh: use Set or Refresh for a value", c.Key, c.Kind)
+		}
 		if err := w.cache.CheckPayload(c.Key, c.Payload); err != nil {
 			return err
 		}
@@ -128,7 +131,7 @@ func (w *Writer) refresh(ctx context.Context, tx pgx.Tx, changes []Change, recor
 		}
 		payload, err := f(ctx, tx)
 		if errors.Is(err, pgx.ErrNoRows) {
-			r.Kind = outbox.Absent
+			r.Kind, r.Payload = outbox.Absent, nil
 			continue
 		}
 		if err != nil {

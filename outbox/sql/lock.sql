@@ -4,12 +4,12 @@
 -- cannot lock each other out. Never with synchronous_commit off: a crash would take commits back whose versions the
 -- cache has seen, and the sequence with them, and the cache would refuse what is written afterwards.
 -- It fails if the strict prefixes are others by now. The xid is there before their generation is read, so whoever has overlooked a change has a lower
--- xid than those that are given out after it.
+-- xid than those that are given out after it. A role that may not read it is refused, or gets a null, which is no generation.
 WITH me AS MATERIALIZED (
     SELECT x.xid,
            CASE WHEN current_setting('synchronous_commit') = 'off'
                 THEN set_config('synchronous_commit', 'on', true) END AS durable,
-           CASE WHEN x.xid IS NOT NULL AND coalesce(pg_sequence_last_value('tidelock.strict_generation'), 1) - 1 <> $2::bigint
+           CASE WHEN x.xid IS NOT NULL AND pg_sequence_last_value('tidelock.strict_generation') - 1 IS DISTINCT FROM $2::bigint
                 THEN tidelock.strict_changed() END AS agreed
     FROM (SELECT pg_current_xact_id() AS xid OFFSET 0) x
 )

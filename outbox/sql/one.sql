@@ -7,7 +7,7 @@ WITH locked AS (
         SELECT x.xid, concat(
             CASE WHEN current_setting('synchronous_commit') = 'off'
                  THEN set_config('synchronous_commit', 'on', true) END,
-            CASE WHEN x.xid IS NOT NULL AND coalesce(pg_sequence_last_value('tidelock.strict_generation'), 1) - 1 <> $7::bigint
+            CASE WHEN x.xid IS NOT NULL AND pg_sequence_last_value('tidelock.strict_generation') - 1 IS DISTINCT FROM $7::bigint
                  THEN tidelock.strict_changed() END) AS ready
         FROM (SELECT pg_current_xact_id() AS xid OFFSET 0) x OFFSET 0
     ) me
