@@ -56,22 +56,24 @@ func decode(raw []byte) Entry {
 	if len(raw) < len(tag)+4 || string(raw[:2]) != tag[:2] || raw[2] < '1' || raw[2] > '0'+FormatMax || raw[3] != ' ' || raw[len(tag)+1] != ' ' {
 		return Entry{}
 	}
-	kind, rest := Kind(raw[len(tag)]), raw[len(tag)+2:]
-	end := bytes.IndexByte(rest[:min(len(rest), headerMax-len(tag)-2)], '\n')
-	if end < 0 {
+	kind, header := Kind(raw[len(tag)]), raw[:min(len(raw), headerMax)]
+	end := len(tag) + 2
+	for end < len(header) && '0' <= header[end] && header[end] <= '9' {
+		end++
+	}
+	version, ok := parseVersion(header[len(tag)+2 : end])
+	if !ok || end == len(header) {
 		return Entry{}
 	}
-	number, ticket, more := bytes.Cut(rest[:end], []byte{' '})
-	version, ok := parseVersion(number)
-	switch {
-	case !ok:
-		return Entry{}
-	case kind == Value && !more:
-		return Entry{Kind: kind, Version: version, Payload: rest[end+1:]}
-	case kind == Absent && !more:
+	switch more := header[end+1:]; {
+	case kind == Value && header[end] == '\n':
+		return Entry{Kind: kind, Version: version, Payload: raw[end+1:]}
+	case kind == Absent && header[end] == '\n':
 		return Entry{Kind: kind, Version: version}
-	case kind == Placeholder && isToken(ticket):
-		return Entry{Kind: kind, Version: version, Ticket: string(ticket)}
+	case kind == Placeholder && header[end] == ' ':
+		if ticket, _, whole := bytes.Cut(more, []byte{'\n'}); whole && isToken(ticket) {
+			return Entry{Kind: kind, Version: version, Ticket: string(ticket)}
+		}
 	}
 	return Entry{}
 }

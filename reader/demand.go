@@ -63,7 +63,7 @@ func (d demand) fresh() demand {
 func (d demand) leased() bool { return d.within > 0 || d.strict }
 
 // version is the lowest version of key that the read may return.
-func (d demand) version(key string) int64 {
+func (d *demand) version(key string) int64 {
 	need := d.above
 	for _, token := range d.tokens {
 		need = max(need, token.Version(key))
@@ -74,8 +74,8 @@ func (d demand) version(key string) int64 {
 	return need
 }
 
-// accept hands on what was found of a key, once the session knows of it.
-func (d demand) accept(key string, found landing) (Payload, error) {
+// accept hands on what was found of a key, once the session knows of it. These are called for each key of a read, and pass on nothing that they need not copy.
+func (d *demand) accept(key string, found *landing) (Payload, error) {
 	if found.err != nil {
 		return Payload{}, found.err
 	}

@@ -27,8 +27,8 @@ func (r *Raw) fetch(ctx context.Context, f *flight) map[string]landing {
 	var missing []string
 	var tickets []cache.Held
 	for i, key := range f.keys {
-		if held[i].Err == nil && serves(held[i].Entry, f.need[key]) {
-			results[key] = served(held[i].Entry)
+		if held[i].Err == nil && serves(&held[i].Entry, f.need[key]) {
+			results[key] = served(&held[i].Entry)
 			continue
 		}
 		missing, tickets = append(missing, key), append(tickets, held[i])

@@ -22,9 +22,9 @@ type landing struct {
 }
 
 // served is what the cache has.
-func served(e cache.Entry) landing { return landing{entry: e, hit: true, seen: e.Version} }
+func served(e *cache.Entry) landing { return landing{entry: *e, hit: true, seen: e.Version} }
 
-func (l landing) payload() (Payload, error) {
+func (l *landing) payload() (Payload, error) {
 	p := Payload{Version: l.entry.Version, Seen: l.seen, Hit: l.hit}
 	if l.entry.Kind == cache.Absent {
 		return p, ErrNotFound

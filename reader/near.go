@@ -20,7 +20,7 @@ func (r *Raw) hit(ctx context.Context, key string, asked demand) (cache.Entry, e
 		return r.cache.Get(ctx, key)
 	}
 	entry, err := r.cache.GetNear(ctx, key)
-	if err != nil || !entry.Hit() || serves(entry, asked.version(key)) {
+	if err != nil || !entry.Hit() || serves(&entry, asked.version(key)) {
 		return entry, err
 	}
 	return r.cache.Get(ctx, key)
@@ -38,7 +38,7 @@ func (r *Raw) hitAll(ctx context.Context, keys []string, asked demand) ([]cache.
 	var old []string
 	var at []int
 	for i, key := range keys {
-		if entries[i].Hit() && !serves(entries[i], asked.version(key)) {
+		if entries[i].Hit() && !serves(&entries[i], asked.version(key)) {
 			old, at = append(old, key), append(at, i)
 		}
 	}

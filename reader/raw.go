@@ -167,9 +167,10 @@ func (r *Raw) Get(ctx context.Context, key string, options ...Option) (Payload, 
 		return Payload{}, err
 	}
 	if p, useful := r.prove(asked, held); useful {
-		if entry, err := r.hit(ctx, key, asked); err == nil && serves(entry, asked.version(key)) && r.holds(asked, p) {
+		if entry, err := r.hit(ctx, key, asked); err == nil && serves(&entry, asked.version(key)) && r.holds(asked, p) {
 			r.counts.hits[asked.level()].Add(1)
-			return asked.accept(key, served(entry))
+			found := served(&entry)
+			return asked.accept(key, &found)
 		}
 	}
 	return r.miss(ctx, key, asked)
@@ -181,7 +182,8 @@ func (r *Raw) miss(ctx context.Context, key string, asked demand) (Payload, erro
 		return Payload{}, err
 	}
 	r.counts.misses[asked.level()].Add(1)
-	return asked.accept(key, r.load(ctx, []string{key}, asked.fresh())[key])
+	found := r.load(ctx, []string{key}, asked.fresh())[key]
+	return asked.accept(key, &found)
 }
 
 // GetMany returns the payloads of those keys that have a row. What the cache holds costs one MGET, the rest one load.
@@ -220,11 +222,12 @@ func (r *Raw) hitMany(ctx context.Context, keys []string, asked demand, held *le
 	}
 	var missing, absent []string
 	for i, key := range keys {
-		if !believed || !serves(entries[i], asked.version(key)) {
+		if !believed || !serves(&entries[i], asked.version(key)) {
 			missing = append(missing, key)
 			continue
 		}
-		if p, err := asked.accept(key, served(entries[i])); err == nil {
+		found := served(&entries[i])
+		if p, err := asked.accept(key, &found); err == nil {
 			got[key] = p
 		} else {
 			absent = append(absent, key)
@@ -255,11 +258,12 @@ func collect(found map[string]landing, keys []string, asked demand, got map[stri
 	var failed []string
 	var cause error
 	for _, key := range keys {
-		p, err := asked.accept(key, found[key])
+		landed := found[key]
+		p, err := asked.accept(key, &landed)
 		switch {
 		case err == nil:
 			got[key] = p
-		case !errors.Is(err, ErrNotFound) || found[key].err != nil:
+		case !errors.Is(err, ErrNotFound) || landed.err != nil:
 			failed, cause = append(failed, key), err
 		}
 	}
@@ -273,6 +277,6 @@ func collect(found map[string]landing, keys []string, asked demand, got map[stri
 }
 
 // serves reports whether the entry answers a read that may not get an older version than need.
-func serves(e cache.Entry, need int64) bool {
+func serves(e *cache.Entry, need int64) bool {
 	return e.Hit() && (e.Version >= need || mutant.On("at-least"))
 }
