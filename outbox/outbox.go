@@ -192,12 +192,16 @@ func Latest(ctx context.Context, db DB, keys []string) (map[string]int64, error)
 	return versions, nil
 }
 
-// Check returns ErrNoSchema unless the schema is there.
+// Check returns ErrNoSchema unless the schema is there, as new as this build needs it.
 func Check(ctx context.Context, db DB) error {
-	_, err := db.Exec(ctx, `SELECT one FROM tidelock.floor WHERE NOT EXISTS (SELECT 1 FROM tidelock.attached WHERE false)
-		AND NOT EXISTS (SELECT part FROM tidelock.outbox WHERE false)`, planned)
+	var called bool
+	err := db.QueryRow(ctx, `SELECT pg_sequence_last_value('tidelock.strict_generation') IS NOT NULL
+		WHERE NOT EXISTS (SELECT one FROM tidelock.floor WHERE false) AND NOT EXISTS (SELECT 1 FROM tidelock.attached WHERE false) AND NOT EXISTS (SELECT part FROM tidelock.outbox WHERE false)`, planned).Scan(&called)
 	if err != nil && strings.Contains(err.Error(), "disabled description cache") {
 		return fmt.Errorf("the pool has description_cache_capacity=0: leave it at its default, for some statements are described once and planned each time: %w", err)
+	}
+	if err == nil && !called { // each write would be told that the strict prefixes have changed
+		err = fmt.Errorf("%w (its tenth version)", ErrNoSchema)
 	}
 	return wrap("checking the schema", err)
 }

@@ -114,6 +114,7 @@ func TestMigrateUpDownStatus(t *testing.T) {
 		{"strict", "no prefix is strict"},
 		{"format", "written in format 1"},
 		{"format 1", "this build knows 1 to 1"},
+		{"migrate down --yes", "took back migration 10"},
 		{"migrate down --yes", "took back migration 9"},
 		{"migrate down --yes", "took back migration 8"},
 		{"migrate down --yes", "took back migration 7"},
