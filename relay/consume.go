@@ -125,7 +125,9 @@ func (r *Relay) bring(ctx context.Context, claims []outbox.Claim, tickets map[st
 	}
 	if !allocate && mutant.On("relay-check-before-allocate") {
 		for i := range records {
-			records[i].Superseded = false
+			if records[i].Superseded { // it has come without its payload
+				records[i].Superseded, records[i].Payload = false, []byte{}
+			}
 		}
 	}
 	r.load(ctx, tickets, records)
