@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -86,7 +87,7 @@ func (ps *places) await(ctx context.Context) (*place, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	default:
-		return nil, context.DeadlineExceeded
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.DeadlineExceeded)
 	}
 }
 

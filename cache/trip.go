@@ -42,15 +42,13 @@ func (c *Cache) begin(ctx context.Context) (trip, error) {
 	return t, nil
 }
 
-// await waits for a place.
+// await waits for a place, and leaves it again where the breaker has opened meanwhile.
 func (c *Cache) await(ctx context.Context) (*place, error) {
 	p, err := c.places.await(ctx)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	case !c.breaker.allow(): // it may have opened while we waited
+	if err != nil {
+		return nil, err
+	}
+	if !c.breaker.allow() {
 		c.places.give(p)
 		return nil, c.notAllowed()
 	}
